@@ -1,0 +1,1 @@
+"""The event and score contracts: JSON Schemas and what compiles them."""

@@ -1,0 +1,1 @@
+"""The stages, one file each: pure functions from tables to tables."""

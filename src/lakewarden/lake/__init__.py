@@ -1,0 +1,1 @@
+"""Delta tables, commits, the published point, pins and releases."""

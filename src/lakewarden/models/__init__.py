@@ -1,0 +1,1 @@
+"""Training, registry and the published protocol."""

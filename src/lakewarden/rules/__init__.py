@@ -1,0 +1,1 @@
+"""Quality rules, compliance rules and reference data, as data."""
