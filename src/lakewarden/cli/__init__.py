@@ -1,1 +1,1 @@
-"""The command line: parse, call, show."""
+"""The command line: parse, call one method of the lake, show its report. It holds no logic of its own."""

@@ -1,0 +1,45 @@
+# The same commands that CI runs. They need make, Python 3.11 or later, and the package registries.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO_LAKE ?= demo-lake
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit format bench soak clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+$(READY): pyproject.toml uv.lock scripts/bootstrap.py
+	@$(or $(PYTHON),python3) scripts/bootstrap.py
+	@touch $@
+
+demo: $(READY) ## three days end to end: simulate, train, stream, prove; leaves ./demo-lake
+	@$(BIN)/lakewarden demo --lake $(DEMO_LAKE)
+
+test: check unit ## everything that CI runs: check, then every test
+
+check: $(READY) ## format, lint, types, the one-way imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(READY) ## the tests alone
+	$(BIN)/pytest -n $(WORKERS)
+
+format: $(READY) ## write the code in its usual form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## measure, and write benchmarks/results/latest.json
+	$(BIN)/python -m benchmarks
+
+soak: $(READY) ## stream for an hour and watch rates, memory and files
+	$(BIN)/python -m benchmarks.soak
+
+clean: ## remove what the targets above made (not your lakes)
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist catboost_info
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,112 @@
+"""`simulate`, `stream`: events made and events taken in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from lakewarden.cli.face import Face
+from lakewarden.cli.lakes import opened
+from lakewarden.cli.options import JsonOption, LakeOption, MappingOption, SeedOption, TaughtCommand, commands, examples
+from lakewarden.cli.signals import GracefulStop
+
+app = commands()
+
+
+class Faults(StrEnum):
+    """Which upstream faults a simulation carries."""
+
+    none = "none"
+    default = "default"
+    all = "all"
+
+
+@app.command(
+    cls=TaughtCommand,
+    epilog=examples(
+        "lakewarden simulate --out sim --seed 7 --days 3",
+        "lakewarden simulate --out sim --seed 7 --days 30 --faults all --customers 50000",
+        "lakewarden simulate --out live --seed 1 --days 1 --rate 1200   # 1,200 events a second, in real time",
+    ),
+)
+def simulate(
+    *,
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder to write to.")],
+    seed: SeedOption = 7,
+    days: Annotated[int, typer.Option("--days", metavar="N", min=1, help="Days of events.")] = 3,
+    rate: Annotated[
+        float | None, typer.Option("--rate", metavar="N", min=0.001, help="Events a second; as fast as it can without.")
+    ] = None,
+    faults: Annotated[Faults, typer.Option("--faults", help="Labelled upstream faults to mix in.")] = Faults.default,
+    customers: Annotated[int | None, typer.Option("--customers", metavar="N", min=1, help="Number of customers.")] = None,
+    events_per_day: Annotated[int | None, typer.Option("--events-per-day", metavar="N", min=1, help="Events on a usual day.")] = None,
+    compress: Annotated[str | None, typer.Option("--compress", metavar="gzip|zstd", help="Compress the event files.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier simulation in that folder.")] = False,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make events with labelled fraud and labelled faults.
+
+    Simulates customers, accounts, cards and transfers, and writes events, fraud and fault labels, reference data
+    (KYC, limits, counterparties, watchlist, FX) and the system-of-record extract that belong together. It needs no
+    lake; --lake is accepted and not used.
+    """
+    with Face("simulate", as_json) as face:
+        from lakewarden import app as product  # heavy
+
+        face.show(
+            product.simulate(
+                out,
+                seed=seed,
+                days=days,
+                rate=rate,
+                faults=faults.value,
+                customers=customers,
+                events_per_day=events_per_day,
+                compress=compress,
+                overwrite=overwrite,
+                on_progress=face.progress,
+            )
+        )
+
+
+@app.command(
+    cls=TaughtCommand,
+    epilog=examples(
+        "lakewarden stream --lake ./lake --source sim --once        # all there is, then leave",
+        "lakewarden stream --lake ./lake --source incoming/         # watch the folder until Ctrl-C",
+        "lakewarden stream --lake ./lake --source handbook.parquet --mapping examples/handbook.yaml --once",
+        "lakewarden stream --lake ./lake --source incoming/ --batch-rows 20000 --batch-seconds 0.1",
+    ),
+)
+def stream(
+    *,
+    source: Annotated[str, typer.Option("--source", metavar="PATH", help="File or folder: JSON lines, CSV, Parquet; gzip, zstd.")],
+    mapping: MappingOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Take what is there and leave, instead of watching for more.")] = False,
+    batch_rows: Annotated[int | None, typer.Option("--batch-rows", metavar="N", min=1, help="Most events in a micro-batch.")] = None,
+    batch_seconds: Annotated[
+        float | None, typer.Option("--batch-seconds", metavar="S", min=0.001, help="Longest wait for a micro-batch to fill.")
+    ] = None,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take events in and write every table, exactly once.
+
+    Ctrl-C or SIGTERM finishes the micro-batch and leaves with exit code 0; a second one stops at once, and the next
+    start finishes what was begun. Only one stream at a time may write to a lake.
+    """
+    with Face("stream", as_json) as face, GracefulStop() as stop:
+        face.show(
+            opened(lake).stream(
+                source,
+                mapping=mapping,
+                once=once,
+                batch_rows=batch_rows,
+                batch_seconds=batch_seconds,
+                on_progress=face.progress,
+                stop=stop.event,
+            )
+        )

@@ -1,0 +1,34 @@
+"""Ctrl-C and SIGTERM while a stream runs: the first asks, the second forces."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+_ASKED = b"\nStopping after this micro-batch. Ctrl-C again stops at once (nothing is lost: the next start finishes the batch).\n"
+
+
+class GracefulStop:
+    """While entered, the first SIGINT or SIGTERM sets `event`; a second one raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        if self.event.is_set():
+            raise KeyboardInterrupt
+        self.event.set()
+        os.write(2, _ASKED)
