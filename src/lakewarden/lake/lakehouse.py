@@ -16,7 +16,7 @@ from lakewarden.lake import published
 from lakewarden.lake.store import Store
 from lakewarden.lake.table import LakeTable, StaleVersionError, scan
 from lakewarden.settings import LakeSettings
-from lakewarden.tables import TABLES
+from lakewarden.tables import BRONZE, TABLES
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -36,8 +36,12 @@ class Snapshot:
     tables: dict[str, DeltaTable]
 
     def scan(self, name: str) -> pl.LazyFrame:
-        """A lazy scan of one table at this point."""
-        return scan(self.tables[name], TABLES[name])
+        """A lazy scan of one table at this point.
+
+        Bronze runs ahead of the rest while a stream works: what is behind the point is left out, so that all tables agree.
+        """
+        rows = scan(self.tables[name], TABLES[name])
+        return rows.filter(pl.col("batch") <= self.point.batch) if name == BRONZE.name else rows
 
 
 class Lakehouse:

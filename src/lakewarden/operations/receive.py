@@ -1,0 +1,98 @@
+"""Receiving: cut micro-batches from a source, give every event its place in the order of arrival, commit bronze."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lakewarden.engines.port import MicroBatch
+from lakewarden.flow.decode import decode, file_under
+from lakewarden.tables import BRONZE, UTC_US
+
+if TYPE_CHECKING:
+    from lakewarden.engines.port import Engine
+    from lakewarden.flow.release import Release
+    from lakewarden.operations.stream import Clocks, Releases
+    from lakewarden.settings import StreamSettings
+    from lakewarden.sources.port import Chunk, Source
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Receiver:
+    """Turns chunks of a source into micro-batches whose bronze rows are committed.
+
+    A change of the release in force is picked up here, at a micro-batch boundary, and recorded in the micro-batch's rows.
+    """
+
+    def __init__(self, engine: Engine, source: Source, releases: Releases, settings: StreamSettings, run_id: str, clocks: Clocks) -> None:
+        self._engine = engine
+        self._source = source
+        self._releases = releases
+        self._settings = settings
+        self._run_id = run_id
+        self._clocks = clocks
+        self._release: Release | None = None
+        self._number = engine.heads()[0] + 1
+        self._seq, newest = engine.next_seq()
+        self._arrived = newest or EPOCH
+        source.resume(engine.positions().get(source.name, {}))
+
+    def next_batch(self) -> MicroBatch | None:
+        """The next micro-batch, already in bronze; None when the source has nothing now."""
+        chunk = self._source.read(self._settings.batch_rows, self._settings.batch_seconds)
+        if chunk is None or chunk.bodies.len() == 0:
+            return None
+        started = self._clocks.monotonic()
+        release = self._release_in_force()
+        rows = self._arrive(chunk, release)
+        labels = self._engine.labels_version()
+        batch = MicroBatch(
+            self._number, self._run_id, release, labels, rows, self._bronze(chunk, rows, release, labels), chunk.source, started
+        )
+        self._engine.write_bronze(batch)
+        self._number += 1
+        self._seq += rows.height
+        self._arrived = rows["arrival_time"][-1]
+        return batch
+
+    def _release_in_force(self) -> Release:
+        wanted = self._releases.current()
+        if self._release is None or self._release.id != wanted:
+            self._release = self._releases.load(wanted)
+        return self._release
+
+    def _arrive(self, chunk: Chunk, release: Release) -> pl.DataFrame:
+        decoded = decode(chunk.bodies, release.contract, release.settings)
+        received = EPOCH + timedelta(microseconds=chunk.received_time)
+        if chunk.arrival is not None:
+            arrival = chunk.arrival.cast(UTC_US)
+        else:
+            wall = pl.lit(received, UTC_US)
+            claimed = pl.col("enqueued_time")
+            arrival = decoded.select(pl.when(claimed <= wall).then(claimed).otherwise(wall).alias("arrival_time")).to_series()
+        # Arrival never runs backwards in seq order, whatever clocks a producer or a broker's partitions have.
+        in_order = pl.concat([pl.Series([self._arrived], dtype=UTC_US), arrival.alias("")]).fill_null(strategy="forward").cum_max()[1:]
+        rows = pl.DataFrame(
+            {
+                "seq": pl.int_range(self._seq, self._seq + decoded.height, eager=True),
+                "arrival_time": in_order,
+                "body": chunk.bodies,
+            }
+        )
+        return file_under(pl.concat([rows, decoded], how="horizontal"), release.settings)
+
+    def _bronze(self, chunk: Chunk, rows: pl.DataFrame, release: Release, labels_version: int) -> pl.DataFrame:
+        received = EPOCH + timedelta(microseconds=chunk.received_time)
+        return rows.select("seq", "event_date", "arrival_time", "body").with_columns(
+            pl.lit(received, UTC_US).alias("received_time"),
+            pl.lit(chunk.source).alias("source"),
+            chunk.partitions.cast(pl.String).alias("source_partition"),
+            chunk.offsets.cast(pl.Int64).alias("source_offset"),
+            pl.lit(labels_version, pl.Int64).alias("labels_version"),
+            pl.lit(self._number, pl.Int64).alias("batch"),
+            pl.lit(self._run_id).alias("run_id"),
+            pl.lit(release.id).alias("release_id"),
+        ).select(list(BRONZE.columns))

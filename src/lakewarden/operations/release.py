@@ -1,0 +1,219 @@
+"""Releases: from the lake's `conf/` folder, reference data and production model to an immutable, content-addressed release.
+
+Users edit `conf/*.yaml` in the lake; a change makes a new release, which a running stream picks up at its next micro-batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from lakewarden.contracts import compiler
+from lakewarden.errors import ConfigurationError, LakeError, LakewardenError
+from lakewarden.flow.features import FEATURES_VERSION
+from lakewarden.flow.version import code_version
+from lakewarden.lake import releases
+from lakewarden.lake.release_loader import materialise
+from lakewarden.rules import references
+from lakewarden.settings import FlowSettings
+
+if TYPE_CHECKING:
+    from lakewarden.lake.store import Store
+
+CONTRACT: Final = "conf/transactions.schema.json"
+DQ_RULES: Final = "conf/dq_rules.yaml"
+COMPLIANCE_RULES: Final = "conf/compliance_rules.yaml"
+SETTINGS: Final = "conf/settings.yaml"
+REFERENCES: Final = "conf/references.json"
+MODEL: Final = "conf/model.json"
+
+
+@dataclass(frozen=True)
+class ReleaseReport:
+    """One release: id, whether it is in force, what it pins, whether it is new."""
+
+    id: str
+    current: bool
+    new: bool
+    manifest: dict[str, Any]
+    ok: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"ok": self.ok, "id": self.id, "current": self.current, "new": self.new, **self.manifest}
+
+
+@dataclass(frozen=True)
+class ReleasesReport:
+    """All releases, newest first."""
+
+    releases: tuple[dict[str, Any], ...]
+    ok: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"ok": self.ok, "rows": len(self.releases), "releases": list(self.releases)}
+
+
+def write_defaults(store: Store) -> None:
+    """Give a new lake its `conf/`: the contract, the default rules, settings and reference tables. Existing files are left."""
+    package = resources.files("lakewarden") / "conf"
+    defaults: dict[str, Callable[[], bytes]] = {
+        CONTRACT: lambda: json.dumps(compiler.load(2), indent=2).encode(),
+        DQ_RULES: lambda: (package / "dq_rules.yaml").read_bytes(),
+        COMPLIANCE_RULES: lambda: (package / "compliance_rules.yaml").read_bytes(),
+        SETTINGS: lambda: settings_text(FlowSettings()).encode(),
+        REFERENCES: lambda: json.dumps({k: releases.put_reference(store, t) for k, t in references.defaults().tables.items()}, indent=2).encode(),
+    }
+    for path, content in defaults.items():
+        if not store.exists(path):
+            store.put(path, content())
+
+
+def settings_text(settings: FlowSettings) -> str:
+    """Settings as YAML, each followed by one line that says what it does."""
+    lines = ["# Thresholds and tolerances of the flow; a change makes a new release."]
+    for name, described in FlowSettings.model_fields.items():
+        lines += [f"{name}: {json.dumps(getattr(settings, name))}", f"  # {described.description}"]
+    return "\n".join(lines) + "\n"
+
+
+def _required(store: Store, path: str) -> bytes:
+    data = store.get(path)
+    if data is None:
+        raise LakeError(f"{store.uri(path)} is missing.", state="the release in force stays", next=f"lakewarden init --lake {store.root} (writes the defaults again)")
+    return data
+
+
+def _settings(store: Store) -> FlowSettings:
+    try:
+        return FlowSettings(**(yaml.safe_load(_required(store, SETTINGS)) or {}))
+    except (yaml.YAMLError, ValidationError, TypeError) as error:
+        raise ConfigurationError(
+            f"{store.uri(SETTINGS)} can't be used: {' '.join(str(error).split())[:400]}", state="the release in force stays", next="correct the file"
+        ) from error
+
+
+def compose(store: Store) -> releases.Manifest:
+    """The manifest of what the lake's `conf/` says now; its parts are stored, nothing is put in force."""
+    model = store.get(MODEL)
+    return releases.Manifest(
+        contract=releases.put_blob(store, _required(store, CONTRACT)),
+        dq_rules=releases.put_blob(store, _required(store, DQ_RULES)),
+        compliance_rules=releases.put_blob(store, _required(store, COMPLIANCE_RULES)),
+        references=json.loads(_required(store, REFERENCES)),
+        settings=_settings(store).model_dump(),
+        model=releases.ModelRef(**json.loads(model)) if model else None,
+        features_version=FEATURES_VERSION,
+        code_version=code_version(),
+    )
+
+
+def create(store: Store, now: datetime) -> ReleaseReport:
+    """Make a release of what `conf/` says now and put it in force; the same content is the same release.
+
+    Raises:
+        LakewardenError: some part can't be compiled; the release in force stays.
+    """
+    manifest = compose(store)
+    before = releases.current_id(store)
+    if manifest.id != before:
+        releases.save(store, manifest)
+        materialise(store, manifest.id)
+        releases.set_current(store, manifest.id, now)
+    return ReleaseReport(manifest.id, True, manifest.id != before, json.loads(manifest.to_json()))
+
+
+def ensure(store: Store, now: datetime) -> str:
+    """The id of the release in force, made anew where the code or `conf/` has changed since."""
+    return create(store, now).id
+
+
+def listed(store: Store) -> ReleasesReport:
+    """All releases, newest first."""
+    current = releases.current_id(store)
+    rows = []
+    for release_id, stored in reversed(releases.list_ids(store)):
+        manifest = releases.load(store, release_id)
+        rows.append(
+            {
+                "id": release_id,
+                "current": release_id == current,
+                "stored": stored.isoformat(timespec="seconds"),
+                "model": f"{manifest.model.name} {manifest.model.version}" if manifest.model else "scorecard",
+                "dq_rules": manifest.dq_rules[:12],
+                "compliance_rules": manifest.compliance_rules[:12],
+                "references": len(manifest.references),
+                "code_version": manifest.code_version,
+            }
+        )
+    return ReleasesReport(tuple(rows))
+
+
+def show(store: Store, prefix: str) -> ReleaseReport:
+    """One release by its id or the beginning of it.
+
+    Raises:
+        LakeError: none or several begin so.
+    """
+    found = [i for i, _ in releases.list_ids(store) if i.startswith(prefix)]
+    if len(found) != 1:
+        what = "No release begins" if not found else f"{len(found)} releases begin"
+        raise LakeError(f"{what} with {prefix!r}.", next="lakewarden release list")
+    manifest = releases.load(store, found[0])
+    return ReleaseReport(found[0], found[0] == releases.current_id(store), False, json.loads(manifest.to_json()))
+
+
+def set_model(store: Store, model: releases.ModelRef | None) -> None:
+    """Name the model of the next release; None: back to the scorecard of the compliance rules."""
+    if model is None:
+        store.delete([MODEL])
+    else:
+        store.put(MODEL, json.dumps(model.__dict__, indent=2).encode())
+
+
+def set_references(store: Store, changed: dict[str, str]) -> None:
+    """Name new versions of reference tables for the next release."""
+    pinned = json.loads(_required(store, REFERENCES))
+    store.put(REFERENCES, json.dumps({**pinned, **changed}, indent=2, sort_keys=True).encode())
+
+
+class ReleaseWatch:
+    """Tells a running stream which release is in force; a changed `conf/` becomes a new release.
+
+    A `conf/` that can't be compiled leaves the release in force and is reported once through `warn`.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], datetime], monotonic: Callable[[], float], warn: Callable[[LakewardenError], None]) -> None:
+        self._store = store
+        self._now = now
+        self._monotonic = monotonic
+        self._warn = warn
+        self._seen = self._signature()
+        self._looked = monotonic()
+        self._current = ensure(store, now())
+
+    def current(self) -> str:
+        """The id of the release in force; looks at most once a second."""
+        if self._monotonic() - self._looked >= 1.0:
+            self._looked = self._monotonic()
+            seen = self._signature()
+            if seen != self._seen:
+                self._seen = seen
+                try:
+                    ensure(self._store, self._now())
+                except LakewardenError as error:
+                    self._warn(error)
+            self._current = releases.current_id(self._store) or self._current
+        return self._current
+
+    def _signature(self) -> tuple[tuple[str, int, datetime], ...]:
+        return tuple(sorted((e.path, e.size, e.modified) for e in self._store.list("conf")))
+

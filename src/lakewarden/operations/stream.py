@@ -1,0 +1,250 @@
+"""Streaming (runbook section 1): events in, every table out, exactly once.
+
+Three threads, each a step ahead of the next: receive (read, decode, commit bronze), derive (the stages), commit (every other
+table, the run record, the published point, tidying). Bronze is committed first and is the log of all the rest: whatever a
+killed process left undone is finished from it at the next start, under the release recorded in its rows.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from lakewarden.engines.port import Committed, MicroBatch
+from lakewarden.flow.stages import Context, Derived, FlowState, decode_events, run_flow
+from lakewarden.operations.receive import Receiver
+from lakewarden.progress import Progress
+
+if TYPE_CHECKING:
+    from lakewarden.engines.port import Engine
+    from lakewarden.flow.release import Release
+    from lakewarden.progress import OnProgress
+    from lakewarden.settings import StreamSettings
+    from lakewarden.sources.port import Source
+
+TICK_SECONDS: Final = 0.1
+"""How long a thread waits on a queue before it looks whether another one failed."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The wall clock and a monotonic timer, injected."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Releases:
+    """Where the stream learns which release is in force: id now, and how to load one."""
+
+    current: Callable[[], str]
+    load: Callable[[str], Release]
+
+
+@dataclass
+class StreamTotals:
+    """What a stream has done so far."""
+
+    batches: int = 0
+    recovered: int = 0
+    rows: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    latencies: list[tuple[int, float, float, float]] = field(default_factory=list)
+    releases: list[str] = field(default_factory=list)
+
+    def add(self, batch: MicroBatch, committed: Committed) -> None:
+        """Count one finished micro-batch."""
+        self.batches += 1
+        self.rows += batch.bronze.height
+        for name, count in committed.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        for name, seconds in committed.stage_seconds.items():
+            self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + seconds
+        self.latencies.append((batch.bronze.height, *(committed.latency_ms[p] for p in ("p50", "p95", "p99"))))
+        if not self.releases or self.releases[-1] != batch.release.id:
+            self.releases.append(batch.release.id)
+
+
+class Stream:
+    """One run of the stream on one lake. Call `recover` and then `run`, under the lake's lease.
+
+    Args:
+        engine: reads and writes the lake.
+        source: where events come from.
+        releases: which release is in force.
+        settings: how micro-batches are cut.
+        run_id: lineage of all that this run writes.
+        clocks: wall clock and timer.
+        on_progress: told after every micro-batch.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: Source,
+        releases: Releases,
+        settings: StreamSettings,
+        run_id: str,
+        clocks: Clocks,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._releases = releases
+        self._settings = settings
+        self._run_id = run_id
+        self._clocks = clocks
+        self._on_progress = on_progress
+        self._state = FlowState()
+        self._failure: BaseException | None = None
+        self.totals = StreamTotals()
+
+    # --- recovery -----------------------------------------------------------------------------------------------
+
+    def recover(self) -> int:
+        """Finish every micro-batch that bronze has and some table lacks, rebuild the state; gives how many were finished."""
+        newest, finished = self._engine.heads()
+        pending = range(finished + 1, newest + 1)
+        loaded: dict[str, Release] = {}
+        if pending:
+            first = self._engine.bronze_batch(pending[0])
+            before = int(first["seq"][0])
+        else:
+            before = self._engine.next_seq()[0]
+        self._state = self._engine.state_before(before, self._load(self._releases.current(), loaded))
+        for number in pending:
+            bronze = self._engine.bronze_batch(number)
+            release = self._load(bronze["release_id"][0], loaded)
+            batch = MicroBatch(
+                number,
+                self._run_id,
+                release,
+                int(bronze["labels_version"][0]),
+                decode_events(bronze, release),
+                bronze,
+                str(bronze["source"][0]),
+                self._clocks.monotonic(),
+            )
+            self._commit(batch, self._derive(batch))
+        if pending or newest >= 0:
+            self._engine.publish(newest, self._clocks.now())
+        self.totals.recovered = len(pending)
+        return len(pending)
+
+    def _load(self, release_id: str, loaded: dict[str, Release]) -> Release:
+        if release_id not in loaded:
+            loaded[release_id] = self._releases.load(release_id)
+        return loaded[release_id]
+
+    # --- the three steps ----------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> StreamTotals:
+        """Stream until the source is exhausted or `stop` is set; what was read by then is finished.
+
+        Raises:
+            LakewardenError: a step failed; all that was committed stands and the rest is finished at the next start.
+        """
+        receiver = Receiver(self._engine, self._source, self._releases, self._settings, self._run_id, self._clocks)
+        received: queue.Queue[MicroBatch | None] = queue.Queue(self._settings.queue_batches)
+        derived: queue.Queue[tuple[MicroBatch, Derived] | None] = queue.Queue(1)
+        halt = threading.Event()
+        threads = [
+            threading.Thread(target=self._guard, args=(halt, self._receive_all, receiver, received, stop, halt), name="receive"),
+            threading.Thread(target=self._guard, args=(halt, self._derive_all, received, derived, halt), name="derive"),
+        ]
+        for thread in threads:
+            thread.start()
+        self._guard(halt, self._commit_all, derived, halt)
+        halt.set()
+        for thread in threads:
+            thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self.totals
+
+    def _guard(self, halt: threading.Event, step: Callable[..., None], *args: Any) -> None:
+        try:
+            step(*args)
+        except BaseException as error:  # noqa: BLE001  (raised again by run, in the caller's thread)
+            self._failure = self._failure or error
+            halt.set()
+
+    def _receive_all(self, receiver: Receiver, out: queue.Queue[MicroBatch | None], stop: threading.Event, halt: threading.Event) -> None:
+        while not (stop.is_set() or halt.is_set()):
+            batch = receiver.next_batch()
+            if batch is not None:
+                put(out, batch, halt)
+            elif self._source.exhausted:
+                break
+        put(out, None, halt)
+
+    def _derive_all(
+        self, batches: queue.Queue[MicroBatch | None], out: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event
+    ) -> None:
+        for batch in take(batches, halt):
+            put(out, (batch, self._derive(batch)), halt)
+        put(out, None, halt)
+
+    def _commit_all(self, pairs: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event) -> None:
+        started = self._clocks.monotonic()
+        for batch, derived in take(pairs, halt):
+            self._commit(batch, derived)
+            if self._on_progress is not None:
+                elapsed = max(self._clocks.monotonic() - started, 1e-9)
+                fraction = self._source.fraction
+                total = round(self.totals.rows / fraction) if fraction else None
+                self._on_progress(Progress(self.totals.rows, total, "streaming", self.totals.rows / elapsed))
+
+    def _derive(self, batch: MicroBatch) -> Derived:
+        context = Context(batch.release, self._state, self._engine.labels(batch.labels_version))
+        return run_flow(batch.rows, context, self._clocks.monotonic)
+
+    def _commit(self, batch: MicroBatch, derived: Derived) -> None:
+        committed = self._engine.write_derived(batch, derived, self._clocks.now())
+        now = self._clocks.now()
+        self._engine.publish(batch.number, now)
+        if self._engine.tidy(now, committed.versions):
+            self._engine.publish(batch.number, self._clocks.now())
+        self.totals.add(batch, committed)
+
+
+def put(out: queue.Queue[Any], item: object, halt: threading.Event) -> None:
+    """Hand an item on; gives up when another step failed. A full queue is the back-pressure that bounds memory."""
+    while not halt.is_set():
+        try:
+            out.put(item, timeout=TICK_SECONDS)
+            return
+        except queue.Full:
+            continue
+
+
+def take(items: queue.Queue[Any], halt: threading.Event) -> Iterator[Any]:
+    """Items until None is handed on or another step failed."""
+    while not halt.is_set():
+        try:
+            item = items.get(timeout=TICK_SECONDS)
+        except queue.Empty:
+            continue
+        if item is None:
+            return
+        yield item
+
+
+def weighted_percentiles(latencies: list[tuple[int, float, float, float]]) -> dict[str, float]:
+    """Percentiles over micro-batches, each weighted by its rows: p50 of the p50s, p95 of the p95s, p99 of the p99s."""
+    if not latencies:
+        return {}
+    frame = pl.DataFrame(latencies, schema=["rows", "p50", "p95", "p99"], orient="row")
+    found = {}
+    for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        ordered = frame.sort(name).with_columns(pl.col("rows").cum_sum().alias("upto"))
+        found[name] = float(ordered.filter(pl.col("upto") >= q * frame["rows"].sum())[name][0])
+    return found
