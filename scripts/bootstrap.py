@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 
@@ -84,9 +85,12 @@ def install_uv() -> str:
 
 
 def environment() -> dict[str, str]:
-    """The environment for uv: this Python, no download of another, a cache that can be written to."""
+    """The environment for uv: this Python and no download of another, the system's certificates, a writable cache."""
     env = dict(os.environ, UV_PYTHON_DOWNLOADS="never")
     env.pop("VIRTUAL_ENV", None)
+    known = ssl.get_default_verify_paths()
+    if known.cafile or (known.capath and os.listdir(known.capath)):  # a company's proxy is known to the system, not to uv's own list
+        env.setdefault("UV_SYSTEM_CERTS", "1")
     told = env.get("UV_CACHE_DIR") or env.get("XDG_CACHE_HOME")
     if not told and not os.access(env.get("HOME") or "/nowhere", os.W_OK):
         env["UV_CACHE_DIR"] = os.path.join(TOOLS, "cache")

@@ -84,11 +84,8 @@ class Face:
 
     def __enter__(self) -> Self:
         sys.stdout.flush()
-        try:
-            kept, private = os.dup(1), os.dup(1)
-            os.dup2(2, 1)
-        except OSError:  # stdout or stderr is closed: nothing to protect
-            return self
+        kept, private = os.dup(1), os.dup(1)
+        os.dup2(2, 1)
         self._stack.callback(_restore, kept)
         self._out = self._stack.enter_context(os.fdopen(private, "w", encoding="utf-8", errors="backslashreplace"))
         return self

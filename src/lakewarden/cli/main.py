@@ -39,7 +39,12 @@ class Root(TaughtGroup):
 
 app = commands(
     cls=Root,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+        # An absent --help is told apart from None here, or Typer loads Pydantic to do so and the help takes twice as long.
+        "default_map": {"help": False, "reference": {"help": False}, "release": {"help": False}},
+    },
     epilog=examples(
         "lakewarden demo                                  # three days end to end, in two minutes",
         "export LAKEWARDEN_LAKE=./lake                    # instead of --lake on every command",
@@ -85,6 +90,17 @@ app.add_typer(references.app, name="reference")
 app.add_typer(releases.app, name="release")
 
 
+def _open_closed_streams() -> None:
+    """Give a process that was started with `>&-` or `2>&-` a place to write to, so that nothing else takes that number."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_WRONLY)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 exactly when the command's report is ok."""
     as_json = "--json" in arguments  # read before parsing, so that a usage error is JSON too
@@ -108,6 +124,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     """The console script's entry."""
+    _open_closed_streams()
     code = main(sys.argv[1:])
     if code == INTERRUPTED:  # forced: worker threads may still be at work, and every commit is safe against a kill
         sys.stdout.flush()
