@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lakewarden.app import Lake as Lake
+    from lakewarden.app import demo as demo
     from lakewarden.app import init as init
     from lakewarden.app import open as open
     from lakewarden.app import simulate as simulate
 
     __version__: str
 
-__all__ = ["Lake", "__version__", "init", "open", "simulate"]
+__all__ = ["Lake", "__version__", "demo", "init", "open", "simulate"]
 
 if not TYPE_CHECKING:  # a typed reader sees the names above and no others
 

@@ -23,6 +23,14 @@ class Faults(StrEnum):
     all = "all"
 
 
+class Compression(StrEnum):
+    """How a simulation's event files are compressed."""
+
+    none = "none"
+    gzip = "gzip"
+    zstd = "zstd"
+
+
 @app.command(
     cls=TaughtCommand,
     epilog=examples(
@@ -42,7 +50,7 @@ def simulate(
     faults: Annotated[Faults, typer.Option("--faults", help="Labelled upstream faults to mix in.")] = Faults.default,
     customers: Annotated[int | None, typer.Option("--customers", metavar="N", min=1, help="Number of customers.")] = None,
     events_per_day: Annotated[int | None, typer.Option("--events-per-day", metavar="N", min=1, help="Events on a usual day.")] = None,
-    compress: Annotated[str | None, typer.Option("--compress", metavar="gzip|zstd", help="Compress the event files.")] = None,
+    compress: Annotated[Compression, typer.Option("--compress", help="Compress the event files.")] = Compression.none,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier simulation in that folder.")] = False,
     lake: LakeOption = None,
     as_json: JsonOption = False,
@@ -65,7 +73,7 @@ def simulate(
                 faults=faults.value,
                 customers=customers,
                 events_per_day=events_per_day,
-                compress=compress,
+                compress=compress.value,
                 overwrite=overwrite,
                 on_progress=face.progress,
             )

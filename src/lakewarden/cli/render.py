@@ -57,7 +57,9 @@ def _parts(data: Mapping[str, object]) -> list[RenderableType]:
         if _is_line(value):
             continue
         parts.append(Text(f"\n{_words(key)}", style="bold"))
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and all(isinstance(item, Mapping) for item in value.values()):
+            parts.append(_table([{"": name, **item} for name, item in value.items()]))
+        elif isinstance(value, Mapping):
             parts.extend(_parts(value))
         elif isinstance(value, Sequence) and value and all(isinstance(item, Mapping) for item in value):
             parts.append(_table([item for item in value if isinstance(item, Mapping)]))
