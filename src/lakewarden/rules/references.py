@@ -121,6 +121,13 @@ class References:
         """These references with `df`, validated, as the table of `kind`. Raises ConfigurationError as :func:`validate` does."""
         return References({**self.tables, kind: validate(kind, df)})
 
+    def updated(self, kind: str, df: pl.DataFrame) -> References:
+        """As :meth:`with_table`, but of a watchlist only the lists that `df` holds are replaced (OFAC's leaves the UN's)."""
+        table, before = validate(kind, df), self.tables.get(kind)
+        if kind == "watchlist" and before is not None:
+            table = pl.concat([before.join(table.select("list").unique(), on="list", how="anti", nulls_equal=True), table])
+        return self.with_table(kind, table)
+
     def without(self, kind: str) -> References:
         """These references less the table of `kind`."""
         _known(kind)
