@@ -75,7 +75,7 @@ ABROAD: Final = (
     Country("AE", "USD", 4, 0),
     Country("SG", "USD", 8, 0),
 )
-"""Where nobody lives: counterparties now and then, and the addresses that takeovers come from."""
+"""Where nobody lives: some travel there, some pay somebody there, and takeovers come from there."""
 
 CORRIDOR: Final = (Country("IR", "EUR", 3, 0), Country("KP", "EUR", 9, 0), Country("MM", "EUR", 6, 0))
 """The call-for-action jurisdictions of the FATF's public list."""

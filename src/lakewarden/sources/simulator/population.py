@@ -33,6 +33,8 @@ _KINDS: Final = ((SHOP, SHOPS, 65), (WEBSHOP, WEB, 20), (TELLER, CASH, 15))
 _RANK_SKEW: Final = 0.8
 _REGULARS: Final = 8
 _LISTED_AT_MOST: Final = 120
+_SENT_HOME: Final = 0.002
+"""Share of the honest transfers out of the bank that go to a high-risk corridor."""
 
 
 class Shuffle:
@@ -101,14 +103,14 @@ class Population:
     def _merchants(self) -> None:
         total = max(400, self.customers // 12)
         shares = sum(country.share for country in HOME)
-        self._starts = np.zeros((len(_KINDS), len(HOME)), dtype=np.int64)
-        self._counts = np.zeros((len(_KINDS), len(HOME)), dtype=np.int64)
+        self._starts = np.zeros((len(_KINDS), FIRST_CORRIDOR), dtype=np.int64)
+        self._counts = np.zeros((len(_KINDS), FIRST_CORRIDOR), dtype=np.int64)
         category: list[Ints] = []
         country: list[Ints] = []
         made = 0
         for kind, categories, share in _KINDS:
-            for where, home in enumerate(HOME):
-                count = max(2, total * share * home.share // (100 * shares))
+            for where, there in enumerate(COUNTRIES[:FIRST_CORRIDOR]):
+                count = max(2, total * share * there.share // (100 * shares))
                 self._starts[kind, where], self._counts[kind, where] = made, count
                 at = np.arange(made, made + count, dtype=np.int64)
                 category.append(self.draws.child("category").below(len(categories), at) + categories.start)
@@ -163,7 +165,7 @@ class Population:
         return missing if len(missing) else ranks[:1]
 
     def merchant(self, draws: Draws, kind: int, ranks: Ints, where: Ints) -> Ints:
-        """A merchant of a kind in country `where` for each row: mostly one of the account's regular ones."""
+        """A merchant of a kind in country `where` (no corridor) for each row: mostly one of the account's regular ones."""
         rows = len(ranks)
         slot = draws.child("slot").below(_REGULARS, rows)
         regular = self.draws.child("regular", kind).unit(ranks * _REGULARS + slot)
@@ -181,10 +183,23 @@ class Population:
         account = np.where(account == ranks, (account + 1) % self.active, account)
         ordinary = self.listed + self.corridor
         outside = ordinary + self.draws.child("payee outside").below(self.outside - ordinary, key)
+        relative = self.listed + self.draws.child("relative").below(self.corridor, key)
+        outside = np.where(draws.child("sent home").chance(_SENT_HOME, rows), relative, outside)
         return inside.astype(np.int64), np.where(inside, account, outside)
 
-    def device(self, ranks: Ints, day: int | Ints, card: bool) -> Ints:
-        """The number of each account's own card, or of its phone or browser, which is replaced every 200 days or so."""
-        turn = self.draws.child("renewal").below(200, ranks)
-        generation = (day + turn) // (1200 if card else 200)
-        return self.draws.child("card" if card else "phone").number(ranks * 4096 + generation)
+    def card(self, ranks: Ints, day: int) -> Ints:
+        """The number of each account's card."""
+        return self._device("card", 1200, ranks, day)
+
+    def phone(self, ranks: Ints, day: int | Ints) -> Ints:
+        """The number of each account's phone, which is replaced every 200 days or so."""
+        return self._device("phone", 200, ranks, day)
+
+    def browser(self, draws: Draws, ranks: Ints, day: int) -> Ints:
+        """The number of what each row's owner is online with: the phone, or (one time in five) a second device."""
+        second = self._device("second", 600, ranks, day)
+        return np.where(draws.child("second device").chance(0.2, len(ranks)), second, self.phone(ranks, day))
+
+    def _device(self, what: str, life: int, ranks: Ints, day: int | Ints) -> Ints:
+        turn = self.draws.child("renewal", what).below(life, ranks)
+        return self.draws.child(what).number(ranks * 4096 + (day + turn) // life)

@@ -12,7 +12,7 @@ from lakewarden.sources.simulator import families
 from lakewarden.sources.simulator.draws import Draws, Floats, Ints, power_of_two
 from lakewarden.sources.simulator.geography import (
     CURRENCY_OF,
-    HOME,
+    FIRST_CORRIDOR,
     HOURS_OF,
     MEDIAN_OF,
     UNIT_OF,
@@ -36,6 +36,8 @@ _SHARES: Final = (
 
 _SPREAD: Final = 1.1
 """Deviation of the base-2 logarithm of an amount around its median."""
+_LARGE: Final = 0.02
+"""Share of the honest transfers that are for a car, a roof or a wedding."""
 _SALARIES_AT_MOST: Final = 0.06
 
 
@@ -62,9 +64,9 @@ def _family(population: Population, draws: Draws, day: date, family: int, count:
 
 
 def _whereabouts(population: Population, draws: Draws, day: date, family: int, account: Ints) -> Ints:
-    """The country each purchase is made in: home, but for travellers (2.5 % of the accounts on any day) and foreign web shops."""
+    """The country each event comes from: home, but for travellers (2.5 % of the accounts on any day) and foreign web shops."""
     home = population.country[account]
-    elsewhere = len(HOME)
+    elsewhere = FIRST_CORRIDOR
     if family == families.WEB_SHOPPING:
         foreign = draws.child("foreign shop").chance(0.1, len(account))
         return np.where(foreign, draws.child("shop country").below(elsewhere, len(account)), home)
@@ -90,6 +92,8 @@ def _purchases(population: Population, draws: Draws, day: date, family: int, acc
         note = np.where(currency == CURRENCY_OF[-1], 10, 20) * UNIT_OF[currency]
         minor = np.maximum(minor // note, 1) * note
     legacy = family == families.LEGACY_CASH
+    today = midnight(day) // DAY
+    device = population.browser(draws, account, today) if kind == WEBSHOP else population.card(account, today)
     return rows(
         when=times(draws.child("time"), day, HOURS_OF[where]),
         account=account,
@@ -99,7 +103,7 @@ def _purchases(population: Population, draws: Draws, day: date, family: int, acc
         country=where,
         party_kind=NOBODY if legacy else MERCHANT,
         party=merchant,
-        device=-1 if legacy else population.device(account, midnight(day) // DAY, card=kind != WEBSHOP),
+        device=-1 if legacy else device,
     )
 
 
@@ -107,20 +111,22 @@ def _transfers(population: Population, draws: Draws, day: date, family: int, acc
     inside, party = population.payee(draws.child("payee"), account)
     currency = population.currency[account]
     cents = amounts(draws.child("amount"), np.full(len(account), 9000.0), population.wealth[account])
-    cents = np.where(account < population.businesses, cents * 3.0, cents)
+    cents = cents * np.where(account < population.businesses, 3.0, 1.0)
+    cents = cents * np.where(draws.child("large").chance(_LARGE, len(account)), 25.0, 1.0)
+    where = _whereabouts(population, draws, day, family, account)
     whole = draws.child("whole").chance(0.6, len(account))
     minor = minor_units(cents, currency)
     step = np.where(whole, 5 * UNIT_OF[currency], 1)
     return rows(
-        when=times(draws.child("time"), day, HOURS_OF[population.country[account]]),
+        when=times(draws.child("time"), day, HOURS_OF[where]),
         account=account,
         minor=np.maximum(minor // step, 1) * step,
         currency=currency,
         family=family,
-        country=population.country[account],
+        country=where,
         party_kind=np.where(inside == 1, ACCOUNT, OUTSIDE),
         party=party,
-        device=population.device(account, midnight(day) // DAY, card=False),
+        device=population.browser(draws, account, midnight(day) // DAY),
         flags=draws.child("flags").chance(0.006, len(account)).astype(np.int64),
     )
 
@@ -129,17 +135,19 @@ def _visits(population: Population, draws: Draws, day: date, family: int, accoun
     """Logins (no money moves) and deposits at a branch."""
     currency = population.currency[account]
     cents = amounts(draws.child("amount"), np.full(len(account), 25_000.0), population.wealth[account])
+    cents = cents * np.where(account < population.businesses, 12.0, 1.0)
+    login = family == families.LOGIN
+    where = _whereabouts(population, draws, day, family, account) if login else population.country[account]
     note = 10 * UNIT_OF[currency]
     deposited = np.maximum(minor_units(cents, currency) // note, 1) * note
-    login = family == families.LOGIN
     return rows(
-        when=times(draws.child("time"), day, HOURS_OF[population.country[account]]),
+        when=times(draws.child("time"), day, HOURS_OF[where]),
         account=account,
         minor=0 if login else deposited,
         currency=currency,
         family=family,
-        country=population.country[account],
-        device=population.device(account, midnight(day) // DAY, card=False) if login else -1,
+        country=where,
+        device=population.browser(draws, account, midnight(day) // DAY) if login else -1,
         flags=np.where(draws.child("flags").chance(0.01, len(account)), 2, 0) if login else 0,
     )
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from lakewarden.sources.simulator import families
 from lakewarden.sources.simulator.draws import Draws, Ints
-from lakewarden.sources.simulator.geography import CURRENCY_OF, FIRST_ABROAD, FIRST_CORRIDOR, HOME, minor_units
+from lakewarden.sources.simulator.geography import CURRENCY_OF, FIRST_ABROAD, FIRST_CORRIDOR, minor_units
 from lakewarden.sources.simulator.population import SHOP, WEBSHOP, Population
 from lakewarden.sources.simulator.rhythm import DAY, HOUR, MINUTE
 from lakewarden.sources.simulator.rows import ACCOUNT, MERCHANT, OUTSIDE, SCHEMA, rows
@@ -85,7 +85,7 @@ def _outsiders(population: Population, draws: Draws, at: Ints) -> Ints:
 def _sent(population: Population, account: Ints, when: Ints, cents: Ints, **columns: Ints | int) -> pl.DataFrame:
     """Transfers out of accounts, from their own phones unless told otherwise."""
     currency = population.currency[account]
-    own = population.device(account, when // DAY, card=False)
+    own = population.phone(account, when // DAY)
     given: dict[str, Ints | int] = {"family": families.MOBILE_TRANSFER, "country": population.country[account], "device": own, **columns}
     return rows(when=when, account=account, minor=minor_units(cents, currency), currency=currency, **given)
 
@@ -113,7 +113,7 @@ def _velocity_burst(population: Population, draws: Draws, episodes: int, start: 
     steps = _steps(draws, episodes, 12, 24)
     owner = population.personal(draws.child("account"), episodes)
     account = owner[steps.episode]
-    where = draws.child("where").below(len(HOME), episodes)[steps.episode]
+    where = population.country[population.personal(draws.child("where"), episodes)][steps.episode]
     web = draws.child("web").chance(0.6, steps.at)
     shop = population.merchant(draws.child("shop"), SHOP, account + steps.step, where)
     site = population.merchant(draws.child("site"), WEBSHOP, account + steps.step, where)
@@ -127,7 +127,7 @@ def _velocity_burst(population: Population, draws: Draws, episodes: int, start: 
         country=where,
         party_kind=MERCHANT,
         party=np.where(web, site, shop),
-        device=np.where(web, thief, population.device(account, start // DAY, card=True)),
+        device=np.where(web, thief, population.card(account, start // DAY)),
         typology=_CODE["velocity_burst"],
     )
 
@@ -238,7 +238,7 @@ def _card_testing(population: Population, draws: Draws, episodes: int, start: in
     steps = _steps(draws, episodes, 8, 14)
     account = population.personal(draws.child("account"), episodes)[steps.episode]
     last = steps.step == steps.of - 1
-    where = draws.child("where").below(len(HOME), episodes)[steps.episode]
+    where = population.country[population.personal(draws.child("where"), episodes)][steps.episode]
     tested = population.merchant(draws.child("tested"), WEBSHOP, account, where)
     first_of = np.flatnonzero(steps.step == 0)
     shop = population.merchant(draws.child("last"), WEBSHOP, account + 1, where)
@@ -274,7 +274,7 @@ def _compromised(population: Population, draws: Draws, merchants: int, start: in
         country=where,
         party_kind=MERCHANT,
         party=merchant,
-        device=population.device(account, start // DAY, card=True),
+        device=population.card(account, start // DAY),
         typology=_CODE["compromised_merchant"],
     )
 
