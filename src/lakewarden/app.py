@@ -24,13 +24,13 @@ from lakewarden.lake.release_loader import materialise
 from lakewarden.operations import conserve as conserving
 from lakewarden.operations import query, reference, release, stream, verify
 from lakewarden.operations import status as standing
-from lakewarden.settings import LakeSettings, StreamSettings
+from lakewarden.operations.job import Clocks, Releases, StreamJob
+from lakewarden.settings import StreamSettings
 
 if TYPE_CHECKING:
     import polars as pl
 
     from lakewarden.audit.conservation import Statement
-    from lakewarden.errors import LakewardenError
     from lakewarden.operations.demo import DemoReport
     from lakewarden.operations.train import TrainReport
     from lakewarden.progress import OnProgress
@@ -57,7 +57,7 @@ def init(path: str | Path) -> Lake:
     return lake
 
 
-def open(path: str | Path) -> Lake:  # noqa: A001  (lakewarden.open is the name that users know from other libraries)
+def open(path: str | Path) -> Lake:
     """Open a lake.
 
     Raises:
@@ -76,20 +76,20 @@ def simulate(
     customers: int | None = None,
     events_per_day: int | None = None,
     compress: str | None = None,
+    start: date | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> SimulationReport:
     """Simulate events with labelled fraud and labelled faults, and the files that belong to them; needs no lake."""
     from lakewarden.sources import simulator
 
-    options = {"customers": customers, "events_per_day": events_per_day}
+    options: dict[str, Any] = {"customers": customers, "events_per_day": events_per_day, "compress": compress, "start": start}
     return simulator.simulate(
         out,
         seed=seed,
         days=days,
         rate=rate,
-        faults=faults,
-        compress=compress,
+        faults=faults,  # type: ignore[arg-type]  (checked by the simulator, which names the choices)
         overwrite=overwrite,
         on_progress=on_progress,
         **{name: value for name, value in options.items() if value is not None},
@@ -189,8 +189,8 @@ class Lake:
         heard: list[str] = []
         with contextlib.closing(open_source(str(source), mapping=mapping, once=once)) as events, self.writing(run_id) as engine:
             watch = release.ReleaseWatch(self.house.store, utc_now, time.monotonic, lambda error: heard.append(str(error)))
-            known = stream.Releases(watch.current, lambda release_id: materialise(self.house.store, release_id))
-            running = stream.Stream(engine, events, known, settings, run_id, stream.Clocks(utc_now, time.monotonic), on_progress)
+            known = Releases(watch.current, lambda release_id: materialise(self.house.store, release_id))
+            running = stream.Stream(StreamJob(engine, events, known, settings, run_id, Clocks(utc_now, time.monotonic)), on_progress)
             recovered = running.recover()
             started = time.monotonic()
             halted = stop or threading.Event()
@@ -227,7 +227,14 @@ class Lake:
         """
         engine = EmbeddedEngine(self.house, time.monotonic)
         try:
-            return verify.verify(engine, as_date(day), lambda i: materialise(self.house.store, i), code_version(), time.monotonic, on_progress)
+            return verify.verify(
+                engine,
+                as_date(day),
+                load=lambda release_id: materialise(self.house.store, release_id),
+                code_version=code_version(),
+                monotonic=time.monotonic,
+                on_progress=on_progress,
+            )
         finally:
             engine.close()
 
@@ -272,10 +279,6 @@ class Lake:
     def release_show(self, prefix: str) -> release.ReleaseReport:
         """What one release pins, by its id or the beginning of it. Raises LakeError where none or several begin so."""
         return release.show(self.house.store, prefix)
-
-    def simulate(self, out: str | Path, **options: Any) -> SimulationReport:
-        """See the function `simulate`; the lake isn't touched."""
-        return simulate(out, **options)
 
 
 def as_date(day: date | str) -> date:

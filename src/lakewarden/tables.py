@@ -80,6 +80,7 @@ BEHAVIOUR: Final[dict[str, pl.DataType]] = {
     "a_new_party": pl.Boolean(),
     "a_new_parties_24h": pl.Int64(),
     "p_new_accounts_24h": pl.Int64(),
+    "near_threshold": pl.Boolean(),
     "a_near_threshold_24h": pl.Int64(),
     "a_near_threshold_7d": pl.Int64(),
     "in_count_24h": pl.Int64(),
@@ -348,6 +349,5 @@ DERIVED: Final = (SILVER, GOLD, ALERTS, DLQ, DUPLICATES, DQ_RESULTS)
 """What one micro-batch writes after bronze, in no particular order."""
 
 TABLES: Final = {
-    spec.name: spec
-    for spec in (BRONZE, SILVER, GOLD, ALERTS, DLQ, DUPLICATES, DQ_RESULTS, PIPELINE_RUNS, LABELS, SNAPSHOTS, TRAINING)
+    spec.name: spec for spec in (BRONZE, SILVER, GOLD, ALERTS, DLQ, DUPLICATES, DQ_RESULTS, PIPELINE_RUNS, LABELS, SNAPSHOTS, TRAINING)
 }

@@ -76,7 +76,10 @@ def state(snapshot: Snapshot, day: date, release: Release, seconds: float) -> St
 
     Amounts are summed exactly, in thousandths of a unit, by currency; a dead letter whose amount can't be read has none on either side.
     """
-    rows = {name: snapshot.scan(name).filter(pl.col("event_date") == day) for name in (BRONZE.name, SILVER.name, GOLD.name, ALERTS.name, DLQ.name, DUPLICATES.name)}
+    rows = {
+        name: snapshot.scan(name).filter(pl.col("event_date") == day)
+        for name in (BRONZE.name, SILVER.name, GOLD.name, ALERTS.name, DLQ.name, DUPLICATES.name)
+    }
     counts = {
         "bronze": _count(rows[BRONZE.name]),
         "silver": _count(rows[SILVER.name]),
@@ -92,13 +95,27 @@ def state(snapshot: Snapshot, day: date, release: Release, seconds: float) -> St
     came, went = _bronze_amounts(rows[BRONZE.name], release), _amounts(rows)
     checks = [
         *_received(snapshot),
-        Check("bronze = silver + dead letters + duplicates", counts["bronze"], counts["silver"] + counts["dead_letters"] + counts["duplicates"]),
+        Check(
+            "bronze = silver + dead letters + duplicates",
+            counts["bronze"],
+            counts["silver"] + counts["dead_letters"] + counts["duplicates"],
+        ),
         Check("silver = gold", counts["silver"], counts["gold"]),
-        Check("every event stands in exactly one of them", bronze_seq.height, parts.join(bronze_seq, on="seq", how="semi")["seq"].n_unique()),
+        Check(
+            "every event stands in exactly one of them", bronze_seq.height, parts.join(bronze_seq, on="seq", how="semi")["seq"].n_unique()
+        ),
         Check("no event stands in two of them", parts.height, parts["seq"].n_unique()),
-        Check("every silver row is scored once", silver_seq["seq"].n_unique(), gold_seq.join(silver_seq, on="seq", how="semi")["seq"].n_unique()),
+        Check(
+            "every silver row is scored once",
+            silver_seq["seq"].n_unique(),
+            gold_seq.join(silver_seq, on="seq", how="semi")["seq"].n_unique(),
+        ),
         *(
-            Check(f"amount of bronze = silver + dead letters + duplicates, {currency} (thousandths)", came.get(currency, 0), went.get(currency, 0))
+            Check(
+                f"amount of bronze = silver + dead letters + duplicates, {currency} (thousandths)",
+                came.get(currency, 0),
+                went.get(currency, 0),
+            )
             for currency in sorted({*came, *went})
         ),
     ]
@@ -109,7 +126,9 @@ def state(snapshot: Snapshot, day: date, release: Release, seconds: float) -> St
 def _received(snapshot: Snapshot) -> list[Check]:
     """What the stream recorded as received, against bronze, over the whole lake: `seq` is dense, so a gap or a double shows."""
     runs = snapshot.scan(PIPELINE_RUNS.name).select(pl.col("received").sum(), pl.col("last_seq").max()).collect()
-    bronze = snapshot.scan(BRONZE.name).select(pl.len().alias("rows"), pl.col("seq").n_unique().alias("unique"), pl.col("seq").max()).collect()
+    bronze = (
+        snapshot.scan(BRONZE.name).select(pl.len().alias("rows"), pl.col("seq").n_unique().alias("unique"), pl.col("seq").max()).collect()
+    )
     last = runs["last_seq"][0]
     return [
         Check("received = bronze (all dates)", int(runs["received"][0]), int(bronze["rows"][0])),

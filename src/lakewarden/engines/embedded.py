@@ -66,9 +66,7 @@ class EmbeddedEngine:
 
     def positions(self) -> dict[str, dict[str, int]]:
         """See `Engine.positions`."""
-        newest = (
-            self.lake.tables[BRONZE.name].scan().group_by("source", "source_partition").agg(pl.col("source_offset").max()).collect()
-        )
+        newest = self.lake.tables[BRONZE.name].scan().group_by("source", "source_partition").agg(pl.col("source_offset").max()).collect()
         found: dict[str, dict[str, int]] = {}
         for source, partition, offset in newest.iter_rows():
             found.setdefault(source, {})[partition] = offset
@@ -86,7 +84,12 @@ class EmbeddedEngine:
 
     def stretch(self, day: date) -> tuple[int, int] | None:
         """See `Engine.stretch`."""
-        ends = self.lake.table(BRONZE.name).filter(pl.col("event_date") == day).select(pl.col("seq").min().alias("a"), pl.col("seq").max().alias("b")).collect()
+        ends = (
+            self.lake.table(BRONZE.name)
+            .filter(pl.col("event_date") == day)
+            .select(pl.col("seq").min().alias("a"), pl.col("seq").max().alias("b"))
+            .collect()
+        )
         first, last = ends.row(0)
         return None if first is None else (int(first), int(last))
 

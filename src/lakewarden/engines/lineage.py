@@ -70,7 +70,9 @@ def run_record(batch: MicroBatch, derived: Derived, versions: Mapping[str, int],
         "alerts": derived.alerts.height,
     }
     waited = (pl.lit(now, UTC_US) - pl.col("received_time")).dt.total_microseconds() / 1000
-    percentiles = batch.bronze.select(*(waited.quantile(q).alias(name) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)))).row(0, named=True)
+    percentiles = batch.bronze.select(*(waited.quantile(q).alias(name) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)))).row(
+        0, named=True
+    )
     record = pl.DataFrame(
         {
             "event_date": [batch.bronze["arrival_time"][-1].date()],

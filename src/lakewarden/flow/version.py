@@ -16,7 +16,15 @@ def code_version() -> str:
     """
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for path in sorted([*(root / "contracts").rglob("*.py"), *(root / "rules").rglob("*.py"), *(root / "flow").rglob("*.py"), root / "settings.py", root / "tables.py"]):
+    for path in sorted(
+        [
+            *(root / "contracts").rglob("*.py"),
+            *(root / "rules").rglob("*.py"),
+            *(root / "flow").rglob("*.py"),
+            root / "settings.py",
+            root / "tables.py",
+        ]
+    ):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     try:

@@ -87,7 +87,9 @@ class Lakehouse:
         try:
             found = json.loads(data)["format"]
         except (ValueError, KeyError, TypeError) as error:
-            raise LakeError(f"{root}/{MARKER} is damaged: {error}", state="the tables were not touched", next=f"restore {MARKER}") from error
+            raise LakeError(
+                f"{root}/{MARKER} is damaged: {error}", state="the tables were not touched", next=f"restore {MARKER}"
+            ) from error
         if found != FORMAT:
             raise LakeError(
                 f"The lake at {root} has format {found}; this version of Lakewarden reads format {FORMAT}.",

@@ -43,7 +43,9 @@ def read(store: Store) -> PublishedPoint:
     try:
         return PublishedPoint(**json.loads(data))
     except (ValueError, TypeError) as error:
-        raise LakeError(f"The published point of {store.root} can't be read: {error}", next="lakewarden stream (recovers and publishes again)") from error
+        raise LakeError(
+            f"The published point of {store.root} can't be read: {error}", next="lakewarden stream (recovers and publishes again)"
+        ) from error
 
 
 def publish(store: Store, point: PublishedPoint) -> None:

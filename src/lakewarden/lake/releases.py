@@ -82,7 +82,11 @@ def get_blob(store: Store, digest: str) -> bytes:
     data = store.get(f"_blobs/{digest}")
     if data is None or hashlib.sha256(data).hexdigest() != digest:
         what = "is missing" if data is None else "was changed"
-        raise LakeError(f"Blob {digest[:12]} of a release {what}.", state="no row was written", next=f"restore {store.root}/_blobs/{digest} from a backup")
+        raise LakeError(
+            f"Blob {digest[:12]} of a release {what}.",
+            state="no row was written",
+            next=f"restore {store.root}/_blobs/{digest} from a backup",
+        )
     return data
 
 
@@ -145,5 +149,7 @@ def current_id(store: Store) -> str | None:
 
 def list_ids(store: Store) -> list[tuple[str, datetime]]:
     """All releases with the time at which they were stored, oldest first."""
-    found = [(e.path.split("/")[-1].removesuffix(".json"), e.modified) for e in store.list("_releases") if not e.path.endswith("current.json")]
+    found = [
+        (e.path.split("/")[-1].removesuffix(".json"), e.modified) for e in store.list("_releases") if not e.path.endswith("current.json")
+    ]
     return sorted(found, key=lambda item: (item[1], item[0]))

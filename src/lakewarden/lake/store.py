@@ -159,4 +159,6 @@ def storage_error(act: str, error: Exception) -> StorageError:
             state="all that was committed stands; the unfinished micro-batch is finished from bronze at the next start",
             next="free space, then run the same command again",
         )
-    return StorageError(f"Can't {act}: {text}", state="all that was committed stands", next="check the storage, then run the same command again")
+    return StorageError(
+        f"Can't {act}: {text}", state="all that was committed stands", next="check the storage, then run the same command again"
+    )

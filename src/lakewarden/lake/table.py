@@ -24,6 +24,8 @@ from lakewarden.errors import LakeError, StorageError
 from lakewarden.lake.store import storage_error
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakewarden.lake.store import Store
     from lakewarden.settings import LakeSettings
     from lakewarden.tables import TableSpec
@@ -136,7 +138,9 @@ class LakeTable:
             parts: list[tuple[dict[str, str | None], pl.DataFrame]] = [({}, rows)]
         else:
             groups = rows.partition_by(keys, as_dict=True, include_key=False, maintain_order=True)
-            parts = [({k: None if v is None else str(v) for k, v in zip(keys, values, strict=True)}, part) for values, part in groups.items()]
+            parts = [
+                ({k: None if v is None else str(v) for k, v in zip(keys, values, strict=True)}, part) for values, part in groups.items()
+            ]
         if len(parts) == 1:
             return [self._write_file(*parts[0], batch)]
         with ThreadPoolExecutor(2) as pool:
@@ -175,7 +179,9 @@ class LakeTable:
             raise LakeError(f"Table {self.spec.name} isn't there.", next="lakewarden init") from error
         except DeltaError as error:
             if version is not None:
-                raise StaleVersionError(f"Version {version} of {self.spec.name} can't be opened any more.", next="run the command again") from error
+                raise StaleVersionError(
+                    f"Version {version} of {self.spec.name} can't be opened any more.", next="run the command again"
+                ) from error
             raise storage_error(f"open {self.spec.name}", error) from error
 
     def scan(self, version: int | None = None) -> pl.LazyFrame:
@@ -208,6 +214,6 @@ def active_files(table: DeltaTable, partition_by: Sequence[str]) -> list[DataFil
     ]
 
 
-def spec_arrow(spec: TableSpec) -> Any:
+def spec_arrow(spec: TableSpec) -> pa.Schema:
     """The specified columns as an Arrow schema."""
     return pl.DataFrame(schema=spec.columns).to_arrow().schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class QueryReport:
         }
 
 
-def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Any) -> QueryReport:
+def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Callable[[], float]) -> QueryReport:
     """Run one query.
 
     Args:
@@ -61,12 +62,18 @@ def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Any) -> Query
             db.execute("SET lock_configuration=true")
             statements = db.extract_statements(query)
             if len(statements) != 1:
-                raise QueryError(f"Give one query; this text holds {len(statements)}.", state="nothing was run", next="lakewarden sql 'SELECT ...'")
+                raise QueryError(
+                    f"Give one query; this text holds {len(statements)}.", state="nothing was run", next="lakewarden sql 'SELECT ...'"
+                )
             cursor = db.execute(statements[0])
             columns = [column[0] for column in cursor.description or []]
             rows = cursor.fetchmany(limit + 1) if limit is not None else cursor.fetchall()
         except duckdb.Error as error:
-            raise QueryError(f"The query can't be run: {str(error).strip()}", state="nothing was changed", next="lakewarden tables; lakewarden sql 'DESCRIBE transactions_silver'") from error
+            raise QueryError(
+                f"The query can't be run: {str(error).strip()}",
+                state="nothing was changed",
+                next="lakewarden tables; lakewarden sql 'DESCRIBE transactions_silver'",
+            ) from error
     truncated = limit is not None and len(rows) > limit
     data = [dict(zip(columns, row, strict=True)) for row in (rows[:limit] if truncated else rows)]
     return QueryReport(data, columns, truncated, monotonic() - started, snapshot.point.point)

@@ -12,11 +12,9 @@ from lakewarden.flow.decode import decode, file_under
 from lakewarden.tables import BRONZE, UTC_US
 
 if TYPE_CHECKING:
-    from lakewarden.engines.port import Engine
     from lakewarden.flow.release import Release
-    from lakewarden.operations.stream import Clocks, Releases
-    from lakewarden.settings import StreamSettings
-    from lakewarden.sources.port import Chunk, Source
+    from lakewarden.operations.job import StreamJob
+    from lakewarden.sources.port import Chunk
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -27,13 +25,11 @@ class Receiver:
     A change of the release in force is picked up here, at a micro-batch boundary, and recorded in the micro-batch's rows.
     """
 
-    def __init__(self, engine: Engine, source: Source, releases: Releases, settings: StreamSettings, run_id: str, clocks: Clocks) -> None:
-        self._engine = engine
-        self._source = source
-        self._releases = releases
-        self._settings = settings
-        self._run_id = run_id
-        self._clocks = clocks
+    def __init__(self, job: StreamJob) -> None:
+        self._job = job
+        self._engine = engine = job.engine
+        self._source = source = job.source
+        self._clocks = job.clocks
         self._release: Release | None = None
         self._number = engine.heads()[0] + 1
         self._seq, newest = engine.next_seq()
@@ -42,7 +38,7 @@ class Receiver:
 
     def next_batch(self) -> MicroBatch | None:
         """The next micro-batch, already in bronze; None when the source has nothing now."""
-        chunk = self._source.read(self._settings.batch_rows, self._settings.batch_seconds)
+        chunk = self._source.read(self._job.settings.batch_rows, self._job.settings.batch_seconds)
         if chunk is None or chunk.bodies.len() == 0:
             return None
         started = self._clocks.monotonic()
@@ -50,7 +46,7 @@ class Receiver:
         rows = self._arrive(chunk, release)
         labels = self._engine.labels_version()
         batch = MicroBatch(
-            self._number, self._run_id, release, labels, rows, self._bronze(chunk, rows, release, labels), chunk.source, started
+            self._number, self._job.run_id, release, labels, rows, self._bronze(chunk, rows, release, labels), chunk.source, started
         )
         self._engine.write_bronze(batch)
         self._number += 1
@@ -59,9 +55,9 @@ class Receiver:
         return batch
 
     def _release_in_force(self) -> Release:
-        wanted = self._releases.current()
+        wanted = self._job.releases.current()
         if self._release is None or self._release.id != wanted:
-            self._release = self._releases.load(wanted)
+            self._release = self._job.releases.load(wanted)
         return self._release
 
     def _arrive(self, chunk: Chunk, release: Release) -> pl.DataFrame:
@@ -86,13 +82,17 @@ class Receiver:
 
     def _bronze(self, chunk: Chunk, rows: pl.DataFrame, release: Release, labels_version: int) -> pl.DataFrame:
         received = EPOCH + timedelta(microseconds=chunk.received_time)
-        return rows.select("seq", "event_date", "arrival_time", "body").with_columns(
-            pl.lit(received, UTC_US).alias("received_time"),
-            pl.lit(chunk.source).alias("source"),
-            chunk.partitions.cast(pl.String).alias("source_partition"),
-            chunk.offsets.cast(pl.Int64).alias("source_offset"),
-            pl.lit(labels_version, pl.Int64).alias("labels_version"),
-            pl.lit(self._number, pl.Int64).alias("batch"),
-            pl.lit(self._run_id).alias("run_id"),
-            pl.lit(release.id).alias("release_id"),
-        ).select(list(BRONZE.columns))
+        return (
+            rows.select("seq", "event_date", "arrival_time", "body")
+            .with_columns(
+                pl.lit(received, UTC_US).alias("received_time"),
+                pl.lit(chunk.source).alias("source"),
+                chunk.partitions.cast(pl.String).alias("source_partition"),
+                chunk.offsets.cast(pl.Int64).alias("source_offset"),
+                pl.lit(labels_version, pl.Int64).alias("labels_version"),
+                pl.lit(self._number, pl.Int64).alias("batch"),
+                pl.lit(self._job.run_id).alias("run_id"),
+                pl.lit(release.id).alias("release_id"),
+            )
+            .select(list(BRONZE.columns))
+        )

@@ -67,10 +67,12 @@ def write_defaults(store: Store) -> None:
     package = resources.files("lakewarden") / "conf"
     defaults: dict[str, Callable[[], bytes]] = {
         CONTRACT: lambda: json.dumps(compiler.load(2), indent=2).encode(),
-        DQ_RULES: lambda: (package / "dq_rules.yaml").read_bytes(),
-        COMPLIANCE_RULES: lambda: (package / "compliance_rules.yaml").read_bytes(),
+        DQ_RULES: (package / "dq_rules.yaml").read_bytes,
+        COMPLIANCE_RULES: (package / "compliance_rules.yaml").read_bytes,
         SETTINGS: lambda: settings_text(FlowSettings()).encode(),
-        REFERENCES: lambda: json.dumps({k: releases.put_reference(store, t) for k, t in references.defaults().tables.items()}, indent=2).encode(),
+        REFERENCES: lambda: json.dumps(
+            {k: releases.put_reference(store, t) for k, t in references.defaults().tables.items()}, indent=2
+        ).encode(),
     }
     for path, content in defaults.items():
         if not store.exists(path):
@@ -88,7 +90,11 @@ def settings_text(settings: FlowSettings) -> str:
 def _required(store: Store, path: str) -> bytes:
     data = store.get(path)
     if data is None:
-        raise LakeError(f"{store.uri(path)} is missing.", state="the release in force stays", next=f"lakewarden init --lake {store.root} (writes the defaults again)")
+        raise LakeError(
+            f"{store.uri(path)} is missing.",
+            state="the release in force stays",
+            next=f"lakewarden init --lake {store.root} (writes the defaults again)",
+        )
     return data
 
 
@@ -97,7 +103,9 @@ def _settings(store: Store) -> FlowSettings:
         return FlowSettings(**(yaml.safe_load(_required(store, SETTINGS)) or {}))
     except (yaml.YAMLError, ValidationError, TypeError) as error:
         raise ConfigurationError(
-            f"{store.uri(SETTINGS)} can't be used: {' '.join(str(error).split())[:400]}", state="the release in force stays", next="correct the file"
+            f"{store.uri(SETTINGS)} can't be used: {' '.join(str(error).split())[:400]}",
+            state="the release in force stays",
+            next="correct the file",
         ) from error
 
 
@@ -191,7 +199,9 @@ class ReleaseWatch:
     A `conf/` that can't be compiled leaves the release in force and is reported once through `warn`.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime], monotonic: Callable[[], float], warn: Callable[[LakewardenError], None]) -> None:
+    def __init__(
+        self, store: Store, now: Callable[[], datetime], monotonic: Callable[[], float], warn: Callable[[LakewardenError], None]
+    ) -> None:
         self._store = store
         self._now = now
         self._monotonic = monotonic
@@ -216,4 +226,3 @@ class ReleaseWatch:
 
     def _signature(self) -> tuple[tuple[str, int, datetime], ...]:
         return tuple(sorted((e.path, e.size, e.modified) for e in self._store.list("conf")))
-

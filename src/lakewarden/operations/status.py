@@ -33,7 +33,13 @@ def status(lake: Lakehouse) -> Report:
     runs = snapshot.scan(PIPELINE_RUNS.name)
     names = ["received", "bronze", "silver", "gold", "alerts", "dead_letters", "duplicates"]
     totals = runs.select(pl.col(names).sum()).collect().row(0, named=True)
-    recent = runs.sort("batch").tail(100).select(pl.col("latency_p95_ms").max().alias("p95"), pl.col("committed_time").max()).collect().row(0, named=True)
+    recent = (
+        runs.sort("batch")
+        .tail(100)
+        .select(pl.col("latency_p95_ms").max().alias("p95"), pl.col("committed_time").max())
+        .collect()
+        .row(0, named=True)
+    )
     dates = snapshot.scan(BRONZE.name).group_by("event_date").agg(pl.len().alias("events")).sort("event_date").collect()
     bands = snapshot.scan(GOLD.name).group_by("risk_band").agg(pl.len().alias("n")).collect()
     critical = (
@@ -52,7 +58,7 @@ def status(lake: Lakehouse) -> Report:
             "stream": lease.holder(lake.store),
             "rows": totals["bronze"],
             "counts": totals,
-            "risk_bands": {band: n for band, n in sorted(bands.iter_rows())},
+            "risk_bands": dict(sorted(bands.iter_rows())),
             "dq_critical_pass_rate": critical,
             "last_commit": None if recent["committed_time"] is None else recent["committed_time"].isoformat(),
             "latency_p95_ms": recent["p95"],

@@ -11,7 +11,6 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -22,30 +21,12 @@ from lakewarden.operations.receive import Receiver
 from lakewarden.progress import Progress
 
 if TYPE_CHECKING:
-    from lakewarden.engines.port import Engine
     from lakewarden.flow.release import Release
+    from lakewarden.operations.job import StreamJob
     from lakewarden.progress import OnProgress
-    from lakewarden.settings import StreamSettings
-    from lakewarden.sources.port import Source
 
 TICK_SECONDS: Final = 0.1
 """How long a thread waits on a queue before it looks whether another one failed."""
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """The wall clock and a monotonic timer, injected."""
-
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Releases:
-    """Where the stream learns which release is in force: id now, and how to load one."""
-
-    current: Callable[[], str]
-    load: Callable[[str], Release]
 
 
 @dataclass
@@ -77,31 +58,14 @@ class Stream:
     """One run of the stream on one lake. Call `recover` and then `run`, under the lake's lease.
 
     Args:
-        engine: reads and writes the lake.
-        source: where events come from.
-        releases: which release is in force.
-        settings: how micro-batches are cut.
-        run_id: lineage of all that this run writes.
-        clocks: wall clock and timer.
+        job: engine, source, releases, settings, run id, clocks.
         on_progress: told after every micro-batch.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        source: Source,
-        releases: Releases,
-        settings: StreamSettings,
-        run_id: str,
-        clocks: Clocks,
-        on_progress: OnProgress | None = None,
-    ) -> None:
-        self._engine = engine
-        self._source = source
-        self._releases = releases
-        self._settings = settings
-        self._run_id = run_id
-        self._clocks = clocks
+    def __init__(self, job: StreamJob, on_progress: OnProgress | None = None) -> None:
+        self._job = job
+        self._engine = job.engine
+        self._clocks = job.clocks
         self._on_progress = on_progress
         self._state = FlowState()
         self._failure: BaseException | None = None
@@ -119,13 +83,13 @@ class Stream:
             before = int(first["seq"][0])
         else:
             before = self._engine.next_seq()[0]
-        self._state = self._engine.state_before(before, self._load(self._releases.current(), loaded))
+        self._state = self._engine.state_before(before, self._load(self._job.releases.current(), loaded))
         for number in pending:
             bronze = self._engine.bronze_batch(number)
             release = self._load(bronze["release_id"][0], loaded)
             batch = MicroBatch(
                 number,
-                self._run_id,
+                self._job.run_id,
                 release,
                 int(bronze["labels_version"][0]),
                 decode_events(bronze, release),
@@ -141,7 +105,7 @@ class Stream:
 
     def _load(self, release_id: str, loaded: dict[str, Release]) -> Release:
         if release_id not in loaded:
-            loaded[release_id] = self._releases.load(release_id)
+            loaded[release_id] = self._job.releases.load(release_id)
         return loaded[release_id]
 
     # --- the three steps ----------------------------------------------------------------------------------------
@@ -152,8 +116,8 @@ class Stream:
         Raises:
             LakewardenError: a step failed; all that was committed stands and the rest is finished at the next start.
         """
-        receiver = Receiver(self._engine, self._source, self._releases, self._settings, self._run_id, self._clocks)
-        received: queue.Queue[MicroBatch | None] = queue.Queue(self._settings.queue_batches)
+        receiver = Receiver(self._job)
+        received: queue.Queue[MicroBatch | None] = queue.Queue(self._job.settings.queue_batches)
         derived: queue.Queue[tuple[MicroBatch, Derived] | None] = queue.Queue(1)
         halt = threading.Event()
         threads = [
@@ -170,7 +134,7 @@ class Stream:
             raise self._failure
         return self.totals
 
-    def _guard(self, halt: threading.Event, step: Callable[..., None], *args: Any) -> None:
+    def _guard(self, halt: threading.Event, step: Callable[..., None], *args: object) -> None:
         try:
             step(*args)
         except BaseException as error:  # noqa: BLE001  (raised again by run, in the caller's thread)
@@ -182,7 +146,7 @@ class Stream:
             batch = receiver.next_batch()
             if batch is not None:
                 put(out, batch, halt)
-            elif self._source.exhausted:
+            elif self._job.source.exhausted:
                 break
         put(out, None, halt)
 
@@ -199,7 +163,7 @@ class Stream:
             self._commit(batch, derived)
             if self._on_progress is not None:
                 elapsed = max(self._clocks.monotonic() - started, 1e-9)
-                fraction = self._source.fraction
+                fraction = self._job.source.fraction
                 total = round(self.totals.rows / fraction) if fraction else None
                 self._on_progress(Progress(self.totals.rows, total, "streaming", self.totals.rows / elapsed))
 

@@ -54,7 +54,8 @@ class VerifyReport:
             "rows_per_second": round(self.rows / self.seconds) if self.seconds else None,
             "tables": self.tables,
             "first_differences": [
-                {"table": d.table, "seq": d.seq, "kind": d.kind, "columns": {c: [str(a), str(b)] for c, (a, b) in d.columns.items()}} for d in self.first
+                {"table": d.table, "seq": d.seq, "kind": d.kind, "columns": {c: [str(a), str(b)] for c, (a, b) in d.columns.items()}}
+                for d in self.first
             ],
             "releases": list(self.releases),
             "note": self.code_note,
@@ -64,6 +65,7 @@ class VerifyReport:
 def verify(
     engine: Engine,
     day: date,
+    *,
     load: Callable[[str], Release],
     code_version: str,
     monotonic: Callable[[], float],
@@ -78,10 +80,12 @@ def verify(
     snapshot = engine.snapshot()
     stretch = engine.stretch(day)
     if stretch is None:
-        raise LakeError(f"There are no events of {day} in bronze.", state="nothing was changed", next="lakewarden status (shows the dates there are)")
+        raise LakeError(
+            f"There are no events of {day} in bronze.", state="nothing was changed", next="lakewarden status (shows the dates there are)"
+        )
     found: dict[str, list[Comparison]] = {spec.name: [] for spec in VERIFIED}
     releases: dict[str, Release] = {}
-    for first, last, derived in _derive(engine, snapshot, stretch, load, releases, on_progress):
+    for first, last, derived in _derive(engine, snapshot, stretch, load=load, releases=releases, on_progress=on_progress):
         for spec, part in VERIFIED.items():
             stored = snapshot.scan(spec.name).filter(pl.col("event_date") == day, pl.col("seq").is_between(first, last)).collect()
             found[spec.name].append(compare(spec, stored, getattr(derived, part).filter(pl.col("event_date") == day)))
@@ -96,6 +100,7 @@ def _derive(
     engine: Engine,
     snapshot: Snapshot,
     stretch: tuple[int, int],
+    *,
     load: Callable[[str], Release],
     releases: dict[str, Release],
     on_progress: OnProgress | None,
@@ -141,4 +146,6 @@ def _report(day: date, found: dict[str, list[Comparison]], releases: dict[str, R
     first = tuple(d for parts in found.values() for c in parts for d in c.first)[: 2 * EXAMPLES]
     older = sorted({r.code_version for r in releases.values()} - {code_version})
     note = f"recorded under code {', '.join(older)}; derived again by {code_version}" if older else ""
-    return VerifyReport(day, differences == 0, sum(int(t["rows"]) for t in tables.values()), differences, seconds, tables, first, tuple(releases), note)
+    return VerifyReport(
+        day, differences == 0, sum(int(t["rows"]) for t in tables.values()), differences, seconds, tables, first, tuple(releases), note
+    )
