@@ -1,0 +1,94 @@
+"""File to all tables: two million events with every fault kind, a model, telemetry on; beside the naive script. Then verification."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+from row import Row
+
+HERE = Path(__file__).parent
+
+
+def child(*arguments: str, **environment: str) -> str:
+    """A process of its own, so that thread counts and peak memory are its own; its last line."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(HERE), **environment},
+    )
+    if done.returncode:
+        raise RuntimeError(f"{arguments} failed:\n{done.stderr[-3000:]}")
+    return done.stdout.strip().splitlines()[-1]
+
+
+def run(scratch: Path, simulation: Path, rows: int) -> list[Row]:
+    naive = float(
+        child(str(HERE / "naive.py"), str(simulation / "events"), str(scratch / "naive"), POLARS_MAX_THREADS="1", OMP_NUM_THREADS="1")
+    )
+    figures = json.loads(child(str(HERE / "throughput.py"), str(scratch / "lake"), str(simulation)))
+    stages = figures["stage_seconds"]
+    shares = [
+        Row(f"share_{name}", seconds / figures["seconds"], "of wall time", note="steps overlap: shares don't sum to 1")
+        for name, seconds in stages.items()
+    ]
+    return [
+        Row("naive_script", naive, "events/s", "parts", 95_000),
+        Row(
+            "file_to_gold",
+            figures["rows"] / figures["seconds"],
+            "events/s",
+            "naive_script",
+            naive,
+            150_000,
+            f"{figures['rows']} events, batches of 50,000",
+        ),
+        Row("file_to_gold_peak_memory", figures["peak_gb"], "GB"),
+        *shares,
+        Row(
+            "verify",
+            figures["verify_rows_per_second"],
+            "rows/s",
+            "file_to_gold",
+            figures["rows"] / figures["seconds"],
+            note=f"{figures['verify_rows']} rows, {figures['differences']} differences",
+        ),
+    ]
+
+
+def main(lake_path: str, simulation: str) -> None:
+    """Train is part of the set-up; the stream and a verification are measured."""
+    import lakewarden
+
+    lake = lakewarden.init(lake_path)
+    lake.reference_import(Path(simulation) / "reference")
+    lake.train(Path(simulation) / "labels" / "labels.csv", source=Path(simulation).parent / "history")
+    warm = lakewarden.init(lake_path + "-warm")
+    warm.stream(Path(simulation).parent / "history", once=True)  # compiled code and thread pools, not data
+    report = lake.stream(simulation, once=True)
+    day = lake.table("transactions_silver").group_by("event_date").agg(pl.len()).sort("len").collect()["event_date"][-1]
+    verified = lake.verify(day)
+    print(
+        json.dumps(
+            {
+                "rows": report.rows,
+                "seconds": report.seconds,
+                "stage_seconds": report.stage_seconds,
+                "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+                "verify_rows": verified.rows,
+                "verify_rows_per_second": verified.rows / verified.seconds,
+                "differences": verified.differences,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
