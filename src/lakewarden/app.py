@@ -79,8 +79,12 @@ def simulate(
     start: date | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
+    stop: threading.Event | None = None,
 ) -> SimulationReport:
-    """Simulate events with labelled fraud and labelled faults, and the files that belong to them; needs no lake."""
+    """Simulate events with labelled fraud and labelled faults, and the files that belong to them; needs no lake.
+
+    Setting `stop` ends it after the piece at hand, with whole files and a true manifest.
+    """
     from lakewarden.sources import simulator
 
     options: dict[str, Any] = {"customers": customers, "events_per_day": events_per_day, "compress": compress, "start": start}
@@ -92,6 +96,7 @@ def simulate(
         faults=faults,  # type: ignore[arg-type]  (checked by the simulator, which names the choices)
         overwrite=overwrite,
         on_progress=on_progress,
+        stop=stop.is_set if stop else None,
         **{name: value for name, value in options.items() if value is not None},
     )
 

@@ -93,3 +93,22 @@ def test_every_decision_record_is_listed():
     for record in (ROOT / "docs" / "adr").glob("0*.md"):
         title = record.read_text().splitlines()[0].removeprefix("# ").partition(" · ")
         assert f"| [{title[0]}]({record.name}) | {title[2]} |" in listed
+
+
+def test_the_table_of_compliance_rules_is_that_of_the_rules_that_come_along():
+    from lakewarden.rules.compliance import default_rules, load_rules
+
+    listed = re.findall(r"^\| `(\w+)` \| (MEDIUM|HIGH) \| ([\w-]+) \|", (ROOT / "docs" / "rules.md").read_text(), flags=re.MULTILINE)
+    assert listed == [(rule.name, rule.band, rule.owner) for rule in load_rules(default_rules())]
+
+
+def test_every_query_in_the_documents_runs(tmp_path: Path):
+    import lakewarden
+
+    lake = lakewarden.init(tmp_path / "lake")
+    queries = [words(line)[1:] for document in DOCUMENTS for line in command_lines(document) if line.startswith("lakewarden sql")]
+    texts = [next(word for word in query if " " in word) for query in queries]
+    assert len(texts) > 10
+    for text in texts:
+        if "..." not in text:
+            assert lake.sql(text).ok

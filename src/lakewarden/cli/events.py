@@ -9,7 +9,7 @@ import typer
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import JsonOption, LakeOption, MappingOption, SeedOption, TaughtCommand, commands, examples
+from lakewarden.cli.options import JsonOption, LakeOption, MappingOption, SeedOption, TaughtCommand, commands, examples, parsed_date
 from lakewarden.cli.signals import GracefulStop
 
 app = commands()
@@ -51,6 +51,7 @@ def simulate(
     customers: Annotated[int | None, typer.Option("--customers", metavar="N", min=1, help="Number of customers.")] = None,
     events_per_day: Annotated[int | None, typer.Option("--events-per-day", metavar="N", min=1, help="Events on a usual day.")] = None,
     compress: Annotated[Compression, typer.Option("--compress", help="Compress the event files.")] = Compression.none,
+    start: Annotated[str | None, typer.Option("--start", metavar="YYYY-MM-DD", help="First day; 2026-01-05 without.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier simulation in that folder.")] = False,
     lake: LakeOption = None,
     as_json: JsonOption = False,
@@ -61,7 +62,7 @@ def simulate(
     (KYC, limits, counterparties, watchlist, FX) and the system-of-record extract that belong together. It needs no
     lake; --lake is accepted and not used.
     """
-    with Face("simulate", as_json) as face:
+    with Face("simulate", as_json) as face, GracefulStop() as stop:
         from lakewarden import app as product  # heavy
 
         face.show(
@@ -74,8 +75,10 @@ def simulate(
                 customers=customers,
                 events_per_day=events_per_day,
                 compress=compress.value,
+                start=parsed_date(start) if start else None,
                 overwrite=overwrite,
                 on_progress=face.progress,
+                stop=stop.event,
             )
         )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from lakewarden.errors import UsageError
 
 if TYPE_CHECKING:
     from typer._click.core import Context
@@ -32,6 +35,18 @@ _HEADING = re.compile(r"^([A-Z][a-z ]+):( |$)", re.MULTILINE)
 def examples(*lines: str) -> str:
     """What a command's help lists under Examples: one command a line, aligned by hand."""
     return "\n".join(lines)
+
+
+def parsed_date(text: str) -> date:
+    """A date that an option names.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no date", state="nothing was done", next="write it as YYYY-MM-DD, for example 2026-01-06") from error
 
 
 def _headings_bold(text: str) -> str:

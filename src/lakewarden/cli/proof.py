@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date as Date  # `date` is the command's own word
-
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import DateOption, JsonOption, LakeOption, TaughtCommand, commands, examples
-from lakewarden.errors import UsageError
+from lakewarden.cli.options import DateOption, JsonOption, LakeOption, TaughtCommand, commands, examples, parsed_date
 
 app = commands()
-
-
-def _parsed(date: str) -> Date:
-    try:
-        return Date.fromisoformat(date)
-    except ValueError as error:
-        what = f"--date {date!r} is no date"
-        raise UsageError(what, state="nothing was done", next="write it as YYYY-MM-DD, for example 2026-03-01") from error
 
 
 @app.command(
@@ -34,7 +23,7 @@ def verify(date: DateOption, lake: LakeOption = None, as_json: JsonOption = Fals
     exit code 1 when there are any. Nothing is changed.
     """
     with Face("verify", as_json) as face:
-        day = _parsed(date)
+        day = parsed_date(date)
         face.show(opened(lake).verify(day, on_progress=face.progress))
 
 
@@ -52,5 +41,5 @@ def conserve(date: DateOption, lake: LakeOption = None, as_json: JsonOption = Fa
     does not hold.
     """
     with Face("conserve", as_json) as face:
-        day = _parsed(date)
+        day = parsed_date(date)
         face.show(opened(lake).conserve(day))

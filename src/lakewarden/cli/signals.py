@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a stream runs: the first asks, the second forces."""
+"""Ctrl-C and SIGTERM while a stream or a simulation runs: the first asks, the second forces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
-_ASKED = b"\nStopping after this micro-batch. Ctrl-C again stops at once (nothing is lost: the next start finishes the batch).\n"
+_ASKED = b"\nStopping after the piece of work at hand. Ctrl-C again stops at once.\n"
 
 
 class GracefulStop:

@@ -18,4 +18,4 @@ def test_the_first_signal_asks_and_the_second_forces(number: signal.Signals, cap
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
-    assert "Stopping after this micro-batch" in capfd.readouterr().err
+    assert "Stopping after the piece of work at hand" in capfd.readouterr().err
