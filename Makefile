@@ -5,6 +5,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO_LAKE ?= demo-lake
 WORKERS ?= 2
+MINUTES ?= 60
+RATE ?= 1200
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check unit format bench soak clean
@@ -34,11 +36,11 @@ format: $(READY) ## write the code in its usual form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## measure, and write benchmarks/results/latest.json
-	$(BIN)/python -m benchmarks
+bench: $(READY) ## measure (ONLY="latency memory" for some), and write benchmarks/results/latest.json
+	$(BIN)/python benchmarks/run.py $(ONLY)
 
-soak: $(READY) ## stream for an hour and watch rates, memory and files
-	$(BIN)/python -m benchmarks.soak
+soak: $(READY) ## stream for MINUTES=60 at RATE=1200 and see that nothing grows
+	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES) --rate $(RATE)
 
 clean: ## remove what the targets above made (not your lakes)
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist catboost_info
