@@ -263,7 +263,7 @@ class Lake:
         """
         from lakewarden.operations import train
 
-        return train.train(self.house, labels, source, mapping, seed, utc_now, on_progress)
+        return train.train(self.house, labels, source, mapping, seed=seed, now=utc_now, monotonic=time.monotonic, on_progress=on_progress)
 
     def reference_import(self, path: str | Path, kind: str | None = None) -> standing.Report:
         """Bring in a new version of reference data, screen names against the watchlists, make a release."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from lakewarden.engines.port import MicroBatch
-from lakewarden.flow.decode import decode, file_under
+from lakewarden.operations.arrival import arrive, instant
 from lakewarden.tables import BRONZE, UTC_US
 
 if TYPE_CHECKING:
     from lakewarden.flow.release import Release
     from lakewarden.operations.job import StreamJob
     from lakewarden.sources.port import Chunk
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Receiver:
@@ -33,7 +30,7 @@ class Receiver:
         self._release: Release | None = None
         self._number = engine.heads()[0] + 1
         self._seq, newest = engine.next_seq()
-        self._arrived = newest or EPOCH
+        self._arrived = newest
         source.resume(engine.positions().get(source.name, {}))
 
     def next_batch(self) -> MicroBatch | None:
@@ -43,7 +40,7 @@ class Receiver:
             return None
         started = self._clocks.monotonic()
         release = self._release_in_force()
-        rows = self._arrive(chunk, release)
+        rows = arrive(chunk, release, self._seq, self._arrived)
         labels = self._engine.labels_version()
         batch = MicroBatch(
             self._number, self._job.run_id, release, labels, rows, self._bronze(chunk, rows, release, labels), chunk.source, started
@@ -60,28 +57,8 @@ class Receiver:
             self._release = self._job.releases.load(wanted)
         return self._release
 
-    def _arrive(self, chunk: Chunk, release: Release) -> pl.DataFrame:
-        decoded = decode(chunk.bodies, release.contract, release.settings)
-        received = EPOCH + timedelta(microseconds=chunk.received_time)
-        if chunk.arrival is not None:
-            arrival = chunk.arrival.cast(UTC_US)
-        else:
-            wall = pl.lit(received, UTC_US)
-            claimed = pl.col("enqueued_time")
-            arrival = decoded.select(pl.when(claimed <= wall).then(claimed).otherwise(wall).alias("arrival_time")).to_series()
-        # Arrival never runs backwards in seq order, whatever clocks a producer or a broker's partitions have.
-        in_order = pl.concat([pl.Series([self._arrived], dtype=UTC_US), arrival.alias("")]).fill_null(strategy="forward").cum_max()[1:]
-        rows = pl.DataFrame(
-            {
-                "seq": pl.int_range(self._seq, self._seq + decoded.height, eager=True),
-                "arrival_time": in_order,
-                "body": chunk.bodies,
-            }
-        )
-        return file_under(pl.concat([rows, decoded], how="horizontal"), release.settings)
-
     def _bronze(self, chunk: Chunk, rows: pl.DataFrame, release: Release, labels_version: int) -> pl.DataFrame:
-        received = EPOCH + timedelta(microseconds=chunk.received_time)
+        received = instant(chunk.received_time)
         return (
             rows.select("seq", "event_date", "arrival_time", "body")
             .with_columns(
