@@ -121,7 +121,7 @@ class Simulation:
             waiting = under_way.filter(~here)
             rows = under_way.filter(here).sort("arrival", "number", "fault")
             found = self._faults(rows, lost, line, drifting)
-            drifting = drifting or bool((found["fault"] == _DRIFT_NAME).any())
+            drifting = drifting or _DRIFT_NAME in found["fault"]
             yield DayOfEvents(day, line, rows.height, truth.height, found, rows, truth, self.plan.label_delay_days, self._renderer)
             line += rows.height
 
@@ -151,9 +151,9 @@ class Simulation:
     def _faults(self, rows: pl.DataFrame, lost: pl.DataFrame, first_line: int, drifting: bool) -> pl.DataFrame:
         numbered = rows.with_row_index("line", first_line).with_columns(pl.col("line").cast(pl.Int64))
         struck = numbered.filter(pl.col("fault") > 0)
-        drifted = self._renderer.drifted(rows)
-        if len(drifted) and not drifting:
-            first = numbered.slice(int(drifted[0]), 1)
+        drifted = numbered[self._renderer.drifted(rows)].filter(pl.col("fault") == 0)
+        if drifted.height and not drifting:
+            first = drifted.head(1)
             struck = pl.concat([struck, first.with_columns(fault=pl.lit(faults.DRIFT, pl.Int8), variant=pl.lit(0, pl.Int8))])
         all_rows = pl.concat([struck.sort("line", "fault"), lost.with_columns(line=pl.lit(None, pl.Int64)).select(struck.columns)])
         names = pl.Series([fault.name for fault in faults.FAULTS])

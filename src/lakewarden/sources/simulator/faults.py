@@ -43,7 +43,7 @@ FAULTS: Final = (
     Fault("gap"),
     Fault("schema_drift"),
 )
-"""By code; the first is what a sound line has. `schema_drift` marks the first line that carries the new property."""
+"""By code; the first is what a sound line has. `schema_drift` marks the first sound line that carries the new property."""
 CODE: Final = {fault.name: code for code, fault in enumerate(FAULTS)}
 DUPLICATE, CONFLICT, LATE = CODE["duplicate"], CODE["conflicting_duplicate"], CODE["late"]
 SPIKE, GAP, DRIFT = CODE["volume_spike"], CODE["gap"], CODE["schema_drift"]

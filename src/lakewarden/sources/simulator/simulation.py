@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,12 +15,13 @@ import polars as pl
 
 from lakewarden.errors import UsageError
 from lakewarden.progress import OnProgress, Progress
+from lakewarden.sources.open import is_simulation
 from lakewarden.sources.simulator.days import DayOfEvents, Simulation
 from lakewarden.sources.simulator.faults import Profile
 from lakewarden.sources.simulator.pace import Pace
 from lakewarden.sources.simulator.plan import DEFAULT_CUSTOMERS, DEFAULT_EVENTS_PER_DAY, Plan
 from lakewarden.sources.simulator.reference import reference_tables
-from lakewarden.sources.simulator.writer import KIND, MANIFEST, SUFFIXES, Compress, Folder
+from lakewarden.sources.simulator.writer import SUFFIXES, Compress, Folder, remove
 
 Sink = Callable[[list[tuple[bytes, bytes]]], None]
 """Takes events in order: (account id, body) of each."""
@@ -109,7 +108,7 @@ def simulate(
         file_rows: most events in a file.
         overwrite: whether an earlier simulation in the folder may be removed first (nothing else ever is).
         on_progress: told after every piece.
-        stop: asked after every piece; True ends the simulation there, whole files and a true manifest left behind.
+        stop: asked after every piece; True ends the simulation there, with whole files and a manifest that says so.
         clock, sleep: monotonic seconds and waiting; for tests.
 
     Raises:
@@ -162,8 +161,8 @@ class _Run:
     def begin(self) -> None:
         """Writes what stands before the first event."""
         if self._folder is not None:
-            self._folder.reference(reference_tables(self._simulation.population, self._simulation.plan.start))
             self._folder.manifest(self._manifest(complete=False))
+            self._folder.reference(reference_tables(self._simulation.population, self._simulation.plan.start))
 
     def day(self, day: DayOfEvents) -> bool:
         """Writes a day; False if it was asked to stop."""
@@ -185,7 +184,7 @@ class _Run:
     def end(self, out: str) -> SimulationReport:
         """Writes the final manifest and reports."""
         if self._folder is not None:
-            self._folder.manifest(self._manifest(complete=True))
+            self._folder.manifest(self._manifest(complete=not self._stopped))
         plan = self._simulation.plan
         return SimulationReport(
             out=out,
@@ -273,7 +272,7 @@ def _cleared(out: Path, overwrite: bool) -> None:
         raise _refused(f"{out} is a file, not a folder")
     if not out.exists() or not any(out.iterdir()):
         return
-    if not _is_simulation(out):
+    if not is_simulation(out):
         raise UsageError(
             f"Can't simulate into {out}: the folder holds something that is not a simulation.",
             state="Nothing was written or removed.",
@@ -285,17 +284,7 @@ def _cleared(out: Path, overwrite: bool) -> None:
             state="Nothing was written or removed.",
             next="Choose another folder, or repeat the command with --overwrite to replace that simulation.",
         )
-    for name in ("events", "reference", "labels", "system_of_record"):
-        shutil.rmtree(out / name, ignore_errors=True)
-    (out / MANIFEST).unlink()
-
-
-def _is_simulation(out: Path) -> bool:
-    try:
-        content = json.loads((out / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("kind") == KIND
+    remove(out)
 
 
 def _refused(what: str) -> UsageError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -13,11 +14,10 @@ from typing import Final, Literal
 import polars as pl
 
 from lakewarden.errors import StorageError
+from lakewarden.sources.open import MANIFEST, SIMULATION
 
 Compress = Literal["none", "gzip", "zstd"]
 SUFFIXES: Final[Mapping[Compress, str]] = {"none": ".jsonl", "gzip": ".jsonl.gz", "zstd": ".jsonl.zst"}
-MANIFEST: Final = "manifest.json"
-KIND: Final = "lakewarden-simulation"
 _EVENTS, _REFERENCE, _LABELS, _RECORDS = "events", "reference", "labels", "system_of_record"
 
 
@@ -44,7 +44,7 @@ class Folder:
 
     def manifest(self, content: Mapping[str, object]) -> None:
         """Writes `manifest.json`, in place of an earlier one."""
-        self._whole(self._out / MANIFEST, (json.dumps({"kind": KIND, **content}, indent=2) + "\n").encode())
+        self._whole(self._out / MANIFEST, (json.dumps({"kind": SIMULATION, **content}, indent=2) + "\n").encode())
 
     def reference(self, tables: Mapping[str, pl.DataFrame]) -> None:
         """Writes each table to `reference/KIND.csv`."""
@@ -84,6 +84,17 @@ class Folder:
             header = not path.exists()
             with path.open("ab") as file:
                 file.write(_csv(table, header=header))
+
+
+def remove(out: Path) -> None:
+    """Removes a simulation's files from its folder, and nothing else; the manifest goes last."""
+    with _Storing(out):
+        for name in (_REFERENCE, _LABELS, _RECORDS):
+            if (out / name).exists():
+                shutil.rmtree(out / name)
+        for path in (out / _EVENTS).iterdir():
+            path.unlink()
+        (out / MANIFEST).unlink()
 
 
 class _Storing:
