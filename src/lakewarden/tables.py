@@ -97,7 +97,7 @@ BEHAVIOUR: Final[dict[str, pl.DataType]] = {
 """What the behaviour stage adds (a_: own account, p_: the other side, in_: money received by this account)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TableSpec:
     """One Delta table: its columns, partition columns and which columns carry file statistics."""
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from lakewarden.engines.lineage import derived_tables, run_record
 from lakewarden.engines.port import Committed, MicroBatch
-from lakewarden.flow.behaviour import HORIZON_US, BehaviourState
+from lakewarden.flow.behaviour import HORIZON_US, BehaviourState, rebuild_sharded
 from lakewarden.flow.deduplicate import DedupState
 from lakewarden.flow.labels import LabelIndex
 from lakewarden.flow.stages import FlowState
@@ -55,14 +55,14 @@ class EmbeddedEngine:
             table.refresh()
         return self.lake.tables[BRONZE.name].last_batch(), self.lake.tables[PIPELINE_RUNS.name].last_batch()
 
-    def next_seq(self) -> tuple[int, datetime | None]:
-        """See `Engine.next_seq`."""
+    def next_arrival(self) -> tuple[int, datetime | None, bool]:
+        """See `Engine.next_arrival`."""
         bronze = self.lake.tables[BRONZE.name]
         number = bronze.last_batch()
         if number < 0:
-            return 0, None
-        last = bronze.scan().filter(pl.col("batch") == number).select(pl.col("seq").max(), pl.col("arrival_time").max()).collect()
-        return int(last["seq"][0]) + 1, last["arrival_time"][0]
+            return 0, None, False
+        last = bronze.scan().filter(pl.col("batch") == number).sort("seq").tail(1).collect().row(0, named=True)
+        return int(last["seq"]) + 1, last["arrival_time"], last["arrival_time"] != last["received_time"]
 
     def positions(self) -> dict[str, dict[str, int]]:
         """See `Engine.positions`."""
@@ -104,7 +104,7 @@ class EmbeddedEngine:
 
     def state_before(self, seq: int, release: Release, min_clock: int | None = None) -> FlowState:
         """See `Engine.state_before`."""
-        dedup, behaviour = DedupState(), BehaviourState()
+        state = FlowState.empty()
         silver = self.lake.tables[SILVER.name].scan()
         before = silver.filter(pl.col("seq") < seq)
         if min_clock is not None:
@@ -114,9 +114,9 @@ class EmbeddedEngine:
         if ends["a"][0] is not None:
             for start in range(int(ends["a"][0]), int(ends["b"][0]) + 1, CHUNK_ROWS):
                 part = before.filter(pl.col("seq").is_between(start, start + CHUNK_ROWS - 1)).select(BehaviourState.NEEDS)
-                behaviour.rebuild(part.sort("seq").collect(), release.settings)
-        self._warm_dedup(dedup, silver.filter(pl.col("seq") < seq), release)
-        return FlowState(dedup, behaviour)
+                rebuild_sharded(part.sort("seq").collect(), release.settings, state.behaviour)
+        self._warm_dedup(state.dedup[0], silver.filter(pl.col("seq") < seq), release)
+        return state
 
     def _warm_dedup(self, dedup: DedupState, before: pl.LazyFrame, release: Release) -> None:
         newest = before.select(pl.col("arrival_time").max()).collect().item()

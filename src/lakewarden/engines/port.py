@@ -59,8 +59,8 @@ class Engine(Protocol):
         """Newest micro-batch in bronze, newest one finished in every table (-1 before the first)."""
         ...
 
-    def next_seq(self) -> tuple[int, datetime | None]:
-        """The next event's place in the order of arrival, and the newest arrival time so far."""
+    def next_arrival(self) -> tuple[int, datetime | None, bool]:
+        """The next event's `seq`, the newest arrival time so far, and whether an envelope claimed it (it isn't the time of receipt)."""
         ...
 
     def positions(self) -> dict[str, dict[str, int]]:

@@ -7,17 +7,17 @@ cut into any number of parts by time, or into any number of shards by key with a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from lakewarden.flow import dead_letters
 from lakewarden.flow.alerts import alerts
-from lakewarden.flow.behaviour import BehaviourState, behaviour
+from lakewarden.flow.behaviour import BehaviourState, behaviour_sharded
 from lakewarden.flow.contract import contract
 from lakewarden.flow.decode import decode, file_under
-from lakewarden.flow.deduplicate import DedupState, deduplicate
+from lakewarden.flow.deduplicate import DedupState, deduplicate_sharded
 from lakewarden.flow.enrich import enrich
 from lakewarden.flow.gold import gold
 from lakewarden.flow.quality import quality
@@ -28,12 +28,21 @@ if TYPE_CHECKING:
     from lakewarden.flow.release import Release
 
 
-@dataclass
+@dataclass(frozen=True)
 class FlowState:
-    """What the stateful stages remember between micro-batches; a cache that silver can rebuild."""
+    """What the stateful stages remember between micro-batches, a state a shard; a cache that silver can rebuild."""
 
-    dedup: DedupState = field(default_factory=DedupState)
-    behaviour: BehaviourState = field(default_factory=BehaviourState)
+    dedup: tuple[DedupState, ...]
+    behaviour: tuple[BehaviourState, ...]
+
+    @classmethod
+    def empty(cls, shards: int = 1) -> FlowState:
+        """Nothing remembered, in so many shards by key; one is best in one process."""
+        return cls(tuple(DedupState() for _ in range(shards)), tuple(BehaviourState() for _ in range(shards)))
+
+    def fits(self, release: Release) -> bool:
+        """Whether ids are remembered as far back as a release asks."""
+        return all(state.fits(release) for state in self.dedup)
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def _dead_letters(flowing: Flowing, context: Context) -> Flowing:
 
 
 def _deduplicate(flowing: Flowing, context: Context) -> Flowing:
-    outcome = deduplicate(flowing.rows, context.release, context.state.dedup)
+    outcome = deduplicate_sharded(flowing.rows, context.release, context.state.dedup)
     dead = dead_letters.conflicts(outcome.conflicts)
     return replace(flowing, rows=outcome.rows.drop("body", strict=False), duplicates=outcome.duplicates, dead=(*flowing.dead, dead))
 
@@ -91,7 +100,7 @@ def _enrich(flowing: Flowing, context: Context) -> Flowing:
 
 
 def _behaviour(flowing: Flowing, context: Context) -> Flowing:
-    return replace(flowing, rows=behaviour(flowing.rows, context.release, context.state.behaviour, context.labels))
+    return replace(flowing, rows=behaviour_sharded(flowing.rows, context.release, context.state.behaviour, context.labels))
 
 
 def _score(flowing: Flowing, context: Context) -> Flowing:

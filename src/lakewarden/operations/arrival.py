@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -22,29 +23,40 @@ def instant(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
-def arrive(chunk: Chunk, release: Release, seq: int, arrived: datetime | None) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Arrived:
+    """How far arrival has come: the next event's `seq`, the newest arrival time, and whether it was claimed by an envelope."""
+
+    seq: int
+    time: datetime | None = None
+    claimed: bool = False
+
+
+def arrive(chunk: Chunk, release: Release, before: Arrived) -> tuple[pl.DataFrame, Arrived]:
     """Decode a chunk and give each event its place in the order of arrival.
 
-    Args:
-        chunk: events as read.
-        release: its contract and settings.
-        seq: the first event's place.
-        arrived: the newest arrival so far: arrival never runs backwards in `seq` order, whatever clocks a producer has.
+    The arrival time is the broker's timestamp, or the time that a file's events carry in their envelope (`enqueued_time`,
+    never later than the wall clock), or the wall clock. An event whose envelope can't be read arrived with the one before it: the wall
+    clock would make all later events of a file of last year late. Arrival never runs backwards in `seq` order.
     """
     decoded = decode(chunk.bodies, release.contract, release.settings)
+    wall = instant(chunk.received_time)
     if chunk.arrival is not None:
-        arrival = chunk.arrival.cast(UTC_US)
+        arrival, claimed = chunk.arrival.cast(UTC_US), False
     else:
-        wall = pl.lit(instant(chunk.received_time), UTC_US)
-        claimed = pl.col("enqueued_time")
-        arrival = decoded.select(pl.when(claimed <= wall).then(claimed).otherwise(wall).alias("arrival_time")).to_series()
-    before = pl.Series([arrived or EPOCH], dtype=UTC_US)
-    in_order = before.append(arrival).fill_null(strategy="forward").cum_max()[1:]
+        times = decoded["enqueued_time"].cast(UTC_US)
+        times = times.set(times > wall, None)
+        claimed = before.claimed or times.null_count() < times.len()
+        seed = pl.Series([before.time if before.claimed else None], dtype=UTC_US)
+        arrival = seed.append(times.rename("")).fill_null(strategy="forward")[1:].fill_null(strategy="backward").fill_null(wall)
+    newest = pl.Series([before.time or EPOCH], dtype=UTC_US)
+    in_order = newest.append(arrival.rename("")).fill_null(strategy="forward").cum_max()[1:]
     rows = pl.DataFrame(
         {
-            "seq": pl.int_range(seq, seq + decoded.height, dtype=pl.Int64, eager=True),
+            "seq": pl.int_range(before.seq, before.seq + decoded.height, dtype=pl.Int64, eager=True),
             "arrival_time": in_order,
             "body": chunk.bodies,
         }
     )
-    return file_under(pl.concat([rows, decoded], how="horizontal"), release.settings)
+    filed = file_under(pl.concat([rows, decoded], how="horizontal"), release.settings)
+    return filed, Arrived(before.seq + filed.height, filed["arrival_time"][-1], claimed)

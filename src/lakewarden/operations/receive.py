@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lakewarden.engines.port import MicroBatch
-from lakewarden.operations.arrival import arrive, instant
+from lakewarden.operations.arrival import Arrived, arrive, instant
 from lakewarden.tables import BRONZE, UTC_US
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ class Receiver:
         self._clocks = job.clocks
         self._release: Release | None = None
         self._number = engine.heads()[0] + 1
-        self._seq, newest = engine.next_seq()
-        self._arrived = newest
+        self._arrived = Arrived(*engine.next_arrival())
         source.resume(engine.positions().get(source.name, {}))
 
     def next_batch(self) -> MicroBatch | None:
@@ -40,15 +39,14 @@ class Receiver:
             return None
         started = self._clocks.monotonic()
         release = self._release_in_force()
-        rows = arrive(chunk, release, self._seq, self._arrived)
+        rows, arrived = arrive(chunk, release, self._arrived)
         labels = self._engine.labels_version()
         batch = MicroBatch(
             self._number, self._job.run_id, release, labels, rows, self._bronze(chunk, rows, release, labels), chunk.source, started
         )
         self._engine.write_bronze(batch)
         self._number += 1
-        self._seq += rows.height
-        self._arrived = rows["arrival_time"][-1]
+        self._arrived = arrived
         return batch
 
     def _release_in_force(self) -> Release:

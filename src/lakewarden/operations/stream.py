@@ -67,8 +67,10 @@ class Stream:
         self._engine = job.engine
         self._clocks = job.clocks
         self._on_progress = on_progress
-        self._state = FlowState()
+        self._state = FlowState.empty()
         self._failure: BaseException | None = None
+        self._finished = -1
+        self._progressed = threading.Condition()
         self.totals = StreamTotals()
 
     # --- recovery -----------------------------------------------------------------------------------------------
@@ -76,13 +78,14 @@ class Stream:
     def recover(self) -> int:
         """Finish every micro-batch that bronze has and some table lacks, rebuild the state; gives how many were finished."""
         newest, finished = self._engine.heads()
+        self._finished = finished
         pending = range(finished + 1, newest + 1)
         loaded: dict[str, Release] = {}
         if pending:
             first = self._engine.bronze_batch(pending[0])
             before = int(first["seq"][0])
         else:
-            before = self._engine.next_seq()[0]
+            before = self._engine.next_arrival()[0]
         self._state = self._engine.state_before(before, self._load(self._job.releases.current(), loaded))
         for number in pending:
             bronze = self._engine.bronze_batch(number)
@@ -138,8 +141,10 @@ class Stream:
         try:
             step(*args)
         except BaseException as error:  # noqa: BLE001  (raised again by run, in the caller's thread)
-            self._failure = self._failure or error
             halt.set()
+            with self._progressed:
+                self._failure = self._failure or error
+                self._progressed.notify_all()
 
     def _receive_all(self, receiver: Receiver, out: queue.Queue[MicroBatch | None], stop: threading.Event, halt: threading.Event) -> None:
         while not (stop.is_set() or halt.is_set()):
@@ -168,8 +173,16 @@ class Stream:
                 self._on_progress(Progress(self.totals.rows, total, "streaming", self.totals.rows / elapsed))
 
     def _derive(self, batch: MicroBatch) -> Derived:
+        if not self._state.fits(batch.release):  # it asks for ids from further back than are remembered
+            self._wait_for(batch.number - 1)
+            self._state = self._engine.state_before(batch.first_seq, batch.release)
         context = Context(batch.release, self._state, self._engine.labels(batch.labels_version))
         return run_flow(batch.rows, context, self._clocks.monotonic)
+
+    def _wait_for(self, number: int) -> None:
+        """Until a micro-batch is committed, or another step failed (its error is what run raises)."""
+        with self._progressed:
+            self._progressed.wait_for(lambda: self._finished >= number or self._failure is not None)
 
     def _commit(self, batch: MicroBatch, derived: Derived) -> None:
         committed = self._engine.write_derived(batch, derived, self._clocks.now())
@@ -178,6 +191,9 @@ class Stream:
         if self._engine.tidy(now, committed.versions):
             self._engine.publish(batch.number, self._clocks.now())
         self.totals.add(batch, committed)
+        with self._progressed:
+            self._finished = batch.number
+            self._progressed.notify_all()
 
 
 def put(out: queue.Queue[Any], item: object, halt: threading.Event) -> None:

@@ -21,7 +21,7 @@ from lakewarden.flow.stages import Context, FlowState, run_flow
 from lakewarden.lake import releases
 from lakewarden.lake.release_loader import materialise
 from lakewarden.operations import release
-from lakewarden.operations.arrival import arrive
+from lakewarden.operations.arrival import Arrived, arrive
 from lakewarden.progress import Progress
 from lakewarden.sources.labels import read_labels
 from lakewarden.sources.mapping import party
@@ -157,7 +157,7 @@ def from_source(
     known = _complete(given, pl.concat(keys) if keys else given.select(KEYS), inforce)
     index = LabelIndex.build(_as_table(known, 1, str(events), 0))
     total = sum(frame.height for frame in keys)
-    context = Context(inforce, FlowState(), index)
+    context = Context(inforce, FlowState.empty(), index)
     columns = list(dict.fromkeys([*NEEDS, *KEYS, "seq"]))
     parts, done = [], 0
     for rows in _decoded(events, mapping, inforce):
@@ -171,14 +171,13 @@ def from_source(
 
 def _decoded(events: str | Path, mapping: str | Path | None, inforce: Release) -> Any:  # noqa: ANN401  (a generator of frames)
     source = open_source(str(events), mapping=mapping, once=True)
-    seq, arrived = 0, None
+    arrived = Arrived(0)
     try:
         while not source.exhausted:
             chunk = source.read(CHUNK_ROWS, 1.0)
             if chunk is None:
                 continue
-            rows = arrive(chunk, inforce, seq, arrived)
-            seq, arrived = seq + rows.height, rows["arrival_time"][-1]
+            rows, arrived = arrive(chunk, inforce, arrived)
             yield rows
     finally:
         source.close()

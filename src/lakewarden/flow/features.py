@@ -1,0 +1,79 @@
+"""The named features of the model, from silver columns by integers and + - * / only: the same bits on any machine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+FEATURES_VERSION: Final = "1"
+
+DIRECT: Final = (
+    *(f"{side}_{what}_{window}" for side in ("a", "p") for what in ("count", "sum") for window in ("1h", "24h", "7d", "30d")),
+    "a_since_last_s",
+    "p_since_last_s",
+    "a_ratio_mean_30d",
+    "a_zscore_30d",
+    "p_ratio_mean_30d",
+    "a_new_country",
+    "a_new_device",
+    "a_new_party",
+    "a_new_parties_24h",
+    "p_new_accounts_24h",
+    "a_near_threshold_24h",
+    "a_near_threshold_7d",
+    "in_count_24h",
+    "in_sum_24h",
+    "in_count_7d",
+    "in_sum_7d",
+    *(f"p_{what}_{window}" for what in ("fraud", "delayed_count", "fraud_share") for window in ("1d", "7d", "30d")),
+    "p_since_first_fraud_s",
+    "p_since_last_fraud_s",
+    "a_fraud_30d",
+    "customer_risk",
+    "account_age_days",
+    "country_risk",
+    "counterparty_country_risk",
+    "mcc_risk",
+    "watchlist_score",
+)
+"""Silver columns taken as they are; null is "not known"."""
+
+_SECONDS: Final = pl.col("event_time").dt.epoch("s")
+
+COMPUTED: Final[dict[str, pl.Expr]] = {
+    "amount": pl.col("amount_base_minor") / 100,
+    "hour": (_SECONDS % 86_400) // 3600,
+    "weekend": ((_SECONDS // 86_400 + 3) % 7) >= 5,
+    "is_transfer": pl.col("event_type") == "TRANSFER",
+    "is_online": pl.col("channel").is_in(["ONLINE", "MOBILE"]),
+    "a_share_of_daily_limit": (pl.col("a_sum_24h") + pl.col("amount_base_minor")) / pl.col("limit_daily_minor"),
+    "a_amount_to_received_24h": pl.col("amount_base_minor") / pl.col("in_sum_24h"),
+}
+"""Features made of several columns. Day 0 of 1970 was a Thursday."""
+
+FEATURES: Final = (*COMPUTED, *DIRECT)
+"""Every feature, in the order of the matrix's columns."""
+
+NEEDS: Final = (
+    *DIRECT,
+    "amount_base_minor",
+    "event_time",
+    "event_type",
+    "channel",
+    "limit_daily_minor",
+)
+"""The silver columns that `matrix` reads."""
+
+
+def matrix(rows: pl.DataFrame) -> NDArray[np.float32]:
+    """Features of silver rows as (rows, features) float32; NaN where not known.
+
+    Args:
+        rows: silver rows with the columns `NEEDS`.
+    """
+    columns = [expression.alias(name) for name, expression in COMPUTED.items()] + [pl.col(name) for name in DIRECT]
+    frame = rows.select(columns).select(pl.all().cast(pl.Float32).fill_null(float("nan")))
+    return np.ascontiguousarray(frame.to_numpy(order="c"))
