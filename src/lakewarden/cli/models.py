@@ -17,16 +17,23 @@ app = commands()
     cls=TaughtCommand,
     epilog=examples(
         "lakewarden train --lake ./lake --from sim/labels/labels.csv --source sim",
-        "lakewarden train --lake ./lake --from sim/labels/labels.csv     # from what the lake has in silver",
+        "lakewarden train --lake ./lake --from sim/labels/labels.csv     # of events that the lake has, or of a simulation",
         "lakewarden train --lake ./lake --from handbook.parquet --source handbook.parquet --mapping examples/handbook.yaml",
     ),
 )
 def train(
+    *,
     labels: Annotated[str, typer.Option("--from", metavar="LABELS", help="CSV or Parquet: transaction_id, is_fraud, known_time, ...")],
     source: Annotated[
-        str | None, typer.Option("--source", metavar="PATH", help="Events that the labels belong to; the lake's silver without.")
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="PATH",
+            help="Events that the labels belong to; without, the lake's silver or the simulation that LABELS lies in.",
+        ),
     ] = None,
     mapping: MappingOption = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the model's own randomness.")] = 7,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,4 +43,4 @@ def train(
     at its next micro-batch.
     """
     with Face("train", as_json) as face:
-        face.show(opened(lake).train(labels, source=source, mapping=mapping, on_progress=face.progress))
+        face.show(opened(lake).train(labels, source=source, mapping=mapping, seed=seed, on_progress=face.progress))
