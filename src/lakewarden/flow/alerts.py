@@ -50,6 +50,7 @@ def _reasons(high: pl.DataFrame, release: Release) -> list[list[str]]:
     money = Money(release.settings.base_currency, _exponent(release))
     said = compliance.reasons(high, release.compliance_rules, release.settings, money)
     named = release.references.derive("watchlist names", _watchlist_names)
+    told = [rule.name for rule in release.compliance_rules]
     columns = ("watchlist_entry", "model_band", "risk_score", "explanations", "is_anomaly")
     for reasons, (entry, band, score, explanation, anomaly) in zip(said, high.select(columns).iter_rows(), strict=True):
         if entry in named:
@@ -57,7 +58,7 @@ def _reasons(high: pl.DataFrame, release: Release) -> list[list[str]]:
         if band == "HIGH" or not reasons:
             threshold = release.settings.band_high
             reasons.append(f"The {'model' if release.model else 'scorecard'} scores it {score:.2f}; HIGH begins at {threshold:.2f}")
-        reasons.extend(f"{text[0].upper()}{text[1:]}" for text in sentences(explanation, money, FEATURES_TOLD))
+        reasons.extend(f"{text[0].upper()}{text[1:]}" for text in sentences(explanation, money, FEATURES_TOLD, told))
         if anomaly:
             reasons.append("It is unlike the transactions that the anomaly detector knows")
     return said

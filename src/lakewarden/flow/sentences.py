@@ -13,11 +13,12 @@ _SPANS: Final = {"1h": "the last hour", "24h": "24 hours", "7d": "7 days", "30d"
 
 def _texts() -> dict[str, str]:
     texts = {
+        "amount": "the amount is {value:money}",
         "amount_base_minor": "the amount is {value:money}",
-        "amount_minor": "the amount is {value:count} in minor units of its currency",
+        "hour": "it took place in hour {value:count} of the day (UTC)",
+        "a_share_of_daily_limit": "with it the account has used {value:percent} of its daily limit",
+        "a_amount_to_received_24h": "the amount is {value:percent} of what the account received in 24 hours",
         "customer_risk": "the customer's risk class is {value:count} (0 low, 2 high)",
-        "is_pep": "the customer is a politically exposed person ({value:yes})",
-        "known_account": "the account is known from the customer register ({value:yes})",
         "account_age_days": "the account was opened {value:days} ago",
         "limit_single_minor": "the account's limit for one payment is {value:money}",
         "limit_daily_minor": "the account's daily limit is {value:money}",
@@ -30,9 +31,6 @@ def _texts() -> dict[str, str]:
         "a_ratio_mean_30d": "the amount is {value:times} the account's 30-day mean",
         "a_zscore_30d": "the amount is {value:.1f} standard deviations from the account's 30-day mean",
         "p_ratio_mean_30d": "the amount is {value:times} the other side's 30-day mean",
-        "a_new_country": "the country is new to the account ({value:yes})",
-        "a_new_device": "the device is new to the account ({value:yes})",
-        "a_new_party": "the other side is new to the account ({value:yes})",
         "a_new_parties_24h": "the account paid {value:count} others for the first time in 24 hours",
         "p_new_accounts_24h": "{value:count} accounts paid the other side for the first time in 24 hours",
         "a_near_threshold_24h": "the account made {value:count} payments just under the reporting threshold in 24 hours",
@@ -59,9 +57,26 @@ def _texts() -> dict[str, str]:
 TEXTS: Final[Mapping[str, str]] = _texts()
 """Sentence by feature; `{value}` is its value, in the units of silver."""
 
+CHOICES: Final[Mapping[str, tuple[str, str]]] = {
+    "a_new_country": ("the account was not used in this country for 30 days", "the account was used in this country before"),
+    "a_new_device": ("the account was not used from this device for 30 days", "the account was used from this device before"),
+    "a_new_party": ("the account did not deal with the other side for 30 days", "the account dealt with the other side before"),
+    "weekend": ("it took place on a weekend", "it took place on a working day"),
+    "is_transfer": ("it is a transfer", "it is not a transfer"),
+    "is_online": ("it was made online or on a phone", "it was not made online"),
+    "is_pep": ("the customer is a politically exposed person", "the customer is not a politically exposed person"),
+    "known_account": ("the account is in the customer register", "the account is not in the customer register"),
+}
+"""Sentences by feature that is true or false."""
+
 MISSING: Final[Mapping[str, str]] = {
     "a_since_last_s": "the account had no transaction in the 30 days before",
     "p_since_last_s": "the other side had no transaction in the 30 days before",
+    "a_amount_to_received_24h": "the account received nothing in 24 hours",
+    "a_share_of_daily_limit": "the account has no daily limit",
+    "a_new_country": "the country is not known",
+    "a_new_device": "the device is not known",
+    "a_new_party": "the other side is not known",
     "a_ratio_mean_30d": "the account has no history of 30 days to compare with",
     "a_zscore_30d": "the account has too little history to compare with",
     "p_ratio_mean_30d": "the other side has no history to compare with",
@@ -75,33 +90,34 @@ MISSING: Final[Mapping[str, str]] = {
 }
 """Sentence by feature where the value is missing, which can raise a score as well."""
 
-_SUMS: Final = frozenset({"other", "base", "bias", "expected_value"})
+_SCALE: Final = {"amount": 100}
+"""What turns a feature back into the unit of its sentence: `amount` is minor units of the base currency by 100."""
+
+_SUMS: Final = frozenset({"other", "baseline"})
 """Parts of an explanation that are no single feature."""
 
 
-def sentences(explanation: Sequence[Mapping[str, Any]] | None, money: Money, most: int) -> list[str]:
+def sentences(explanation: Sequence[Mapping[str, Any]] | None, money: Money, most: int, besides: Sequence[str] = ()) -> list[str]:
     """The features that raise a score most, in words, the strongest first; at most `most`.
 
     Args:
         explanation: `feature`, `value`, `contribution` (log-odds), as in gold; None gives nothing.
         money: how amounts of the base currency are written.
         most: how many.
+        besides: parts that are told elsewhere.
     """
-    raising = [part for part in explanation or () if part["contribution"] > 0 and part["feature"] not in _SUMS]
+    raising = [
+        part for part in explanation or () if part["contribution"] > 0 and part["feature"] not in _SUMS and part["feature"] not in besides
+    ]
     raising.sort(key=lambda part: (-part["contribution"], part["feature"]))
     return [_sentence(part["feature"], part["value"], money) for part in raising[:most]]
 
 
 def _sentence(feature: str, value: float | None, money: Money) -> str:
-    if value is None or math.isnan(value):
-        return MISSING.get(feature, f"{_name(feature)} is not known")
-    template = TEXTS.get(feature)
-    if template is None:
-        return f"{_name(feature)} is {value:,.6g}"
-    if "{value:yes}" in template:
-        return template.replace("{value:yes}", "yes" if value else "no")
-    return say(template, {"value": value}, money)
-
-
-def _name(feature: str) -> str:
-    return feature.replace("_", " ")
+    if value is None or not math.isfinite(value):
+        return MISSING.get(feature, f"{feature.replace('_', ' ')} is not known")
+    if feature in CHOICES:
+        return CHOICES[feature][0 if value else 1]
+    if feature not in TEXTS:
+        return f"{feature.replace('_', ' ')} is {value:,.6g}"
+    return say(TEXTS[feature], {"value": value * _SCALE.get(feature, 1)}, money)

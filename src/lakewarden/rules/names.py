@@ -37,6 +37,9 @@ _LEGAL: Final = frozenset(
 _TITLES: Final = frozenset({"mr", "mrs", "ms", "miss", "dr", "eng", "sir", "prof"})
 _ARTICLES: Final = frozenset({"al", "el", "ul", "ibn", "bin", "ben", "the", "of", "and", "de"})
 
+_SERVANT: Final = re.compile(r"abd[aeiou]l(.*)\Z")
+"""`Abdul Rahman`, `Abdelrahman` and `Abd al-Rahman` are one name."""
+
 _SOUND_LETTERS: Final = 8
 """Folded forms of fewer letters say too little to tell names apart."""
 
@@ -93,10 +96,19 @@ def _forms(words: list[str], folded: dict[str, str]) -> tuple[str, str, str | No
     sounds = []
     for word in telling if len(telling) > 1 else kept:
         if word not in folded:
-            folded[word] = _fold(word)
+            folded[word] = _sound(word)
         sounds.append(folded[word])
-    sound = " ".join(sorted(sounds)) if sum(map(len, sounds)) >= _SOUND_LETTERS else None
+    sound = " ".join(sorted(" ".join(sounds).split())) if sum(map(len, sounds)) >= _SOUND_LETTERS else None
     return " ".join(sorted(kept)), "".join(kept), sound
+
+
+def _sound(word: str) -> str:
+    """A word folded; "Abdul..." as the two words that it is."""
+    servant = _SERVANT.match(word)
+    if servant is None:
+        return _fold(word)
+    of = "allah" if servant[1] == "lah" else servant[1]
+    return f"abd {_fold(of)}".strip()
 
 
 def _fold(word: str) -> str:

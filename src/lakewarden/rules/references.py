@@ -201,7 +201,7 @@ def fingerprint(df: pl.DataFrame) -> str:
 
     It hashes bytes of its own making (lengths, UTF-8, little-endian numbers), so no file format is in it.
     """
-    order = [name for name, dtype in df.schema.items() if not dtype.is_nested()]
+    order = sorted(name for name, dtype in df.schema.items() if not dtype.is_nested())
     rows = df.sort(order, nulls_last=True, maintain_order=True) if order else df
     digest = hashlib.sha256()
     for name in sorted(rows.columns):

@@ -60,6 +60,8 @@ def kind_of(path: Path) -> str | None:
     if name.endswith(".xml") or name == "sdn.csv":
         return "watchlist"
     stem = name.split(".")[0]
+    if stem.startswith("watchlist_hits"):
+        return None
     return next((kind for kind in IMPORTABLE if stem == kind or stem.startswith((f"{kind}-", f"{kind}_", f"{kind} "))), None)
 
 
