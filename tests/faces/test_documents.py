@@ -102,6 +102,29 @@ def test_the_table_of_compliance_rules_is_that_of_the_rules_that_come_along():
     assert listed == [(rule.name, rule.band, rule.owner) for rule in load_rules(default_rules())]
 
 
+def test_the_table_of_check_functions_is_that_of_the_functions():
+    import inspect
+
+    from lakewarden.rules.checks import FUNCTIONS
+
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \|$", (ROOT / "docs" / "dq.md").read_text().split("## Check functions")[1], flags=re.MULTILINE
+    )
+    for (name, arguments, promise), function in zip(rows, FUNCTIONS.values(), strict=True):
+        parameters = list(inspect.signature(function).parameters)[1:]
+        assert (name, re.findall(r"`(\w+)`", arguments), promise) == (function.__name__, parameters, function.__doc__.splitlines()[0])
+
+
+def test_the_rules_shown_in_the_documents_can_be_loaded():
+    from lakewarden.rules import compliance, quality
+
+    for document, load in (("dq.md", quality.load_rules), ("rules.md", compliance.load_rules)):
+        blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / document).read_text(), flags=re.MULTILINE | re.DOTALL)
+        assert blocks
+        for block in blocks:
+            assert load(block)
+
+
 def test_every_query_in_the_documents_runs(tmp_path: Path):
     import lakewarden
 
