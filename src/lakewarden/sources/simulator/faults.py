@@ -171,7 +171,7 @@ def _mistyped(line: str, what: str) -> str:
     if what == "amount":
         return _put(line, what, f'"{_value(line, what).replace(".", ",")}"')
     if what == "event_time":
-        return _put(line, what, f'"{_value(line, what)[12:14]} o\'clock"')
+        return _put(line, what, re.sub(r"\D", "", _value(line, what)[:20]))
     if what == "account_id":
         return _put(line, what, _value(line, what)[2:-1])
     if what == "country":

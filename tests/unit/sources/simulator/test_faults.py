@@ -74,7 +74,7 @@ def test_a_missing_field_is_all_that_is_missing(field: str) -> None:
     ("fault", "variant", "field", "value"),
     [
         ("mistyped_field", "amount", "amount", "12,50"),
-        ("mistyped_field", "event_time", "event_time", "09 o'clock"),
+        ("mistyped_field", "event_time", "event_time", 20260105093000),
         ("mistyped_field", "account_id", "account_id", 10000001),
         ("mistyped_field", "country", "country", ["DE"]),
         ("mistyped_field", "risk_flags", "risk_flags", "NEW_PAYEE"),
