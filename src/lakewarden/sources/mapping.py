@@ -92,22 +92,24 @@ class EventMapping:
         """
         used = sorted({column for origin in self.spec.columns.values() for column in origin.columns} | {*self._arrival_columns()})
         texts: dict[str, list[str | None]] = {column: [] for column in used}
-        rest: list[str | None] = []
+        rest: list[bytes | None] = []
         broken: list[bool] = []
-        for body in bodies:
+        for body in bodies.to_list():
             event = _object(body)
             broken.append(event is None)
             event = event or {}
             for column, values in texts.items():
-                values.append(_scalar_text(event.pop(column, None)))
+                value = event.pop(column, None)
+                values.append(value if value is None or type(value) is str else _scalar_text(value))
             for name in self._hidden:
                 event.pop(name, None)
-            for name in self._given & event.keys():
-                event[_other_name(name, set(event))] = event.pop(name)
-            rest.append(orjson.dumps(event)[1:-1].decode() if event else None)
+            if not self._given.isdisjoint(event):
+                for name in self._given & event.keys():
+                    event[_other_name(name, set(event))] = event.pop(name)
+            rest.append(orjson.dumps(event)[1:-1] if event else None)
         frame = pl.DataFrame(texts, schema=dict.fromkeys(used, pl.String), height=len(bodies))
         mapped = pl.DataFrame(self._fill(frame, self.spec.columns), height=len(bodies))
-        rendered = render(mapped, pl.Series(rest, dtype=pl.String))
+        rendered = render(mapped, pl.Series(rest, dtype=pl.Binary).cast(pl.String))
         return bodies.zip_with(pl.Series(broken), rendered).alias(bodies.name)
 
     def labels(self, frame: pl.DataFrame, *, where: str = "the source") -> pl.DataFrame:
@@ -245,9 +247,7 @@ def _object(body: bytes) -> dict[str, object] | None:
     return event if isinstance(event, dict) else None
 
 
-def _scalar_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
+def _scalar_text(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return orjson.dumps(value).decode()
