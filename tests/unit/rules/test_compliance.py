@@ -68,18 +68,23 @@ CASES = [
     ),
     (
         "fan_in",
-        {**TRANSFER, "p_new_accounts_24h": 5, "p_count_30d": 5, "a_new_party": True},
-        {**TRANSFER, "p_new_accounts_24h": 5, "p_count_30d": 500, "a_new_party": True},
+        {**TRANSFER, "p_new_accounts_24h": 5, "p_count_30d": 5, "a_new_party": True, "p_sum_24h": 248_000},
+        {**TRANSFER, "p_new_accounts_24h": 5, "p_count_30d": 500, "a_new_party": True, "p_sum_24h": 248_000},
     ),
     (
         "fan_out",
-        {**TRANSFER, "a_new_parties_24h": 5, "a_new_party": True, "a_sum_24h": 200_000},
-        {"a_new_parties_24h": 5, "a_new_party": True, "a_sum_24h": 200_000},
+        {**TRANSFER, "a_new_parties_24h": 5, "a_new_party": True, "a_sum_24h": 298_000, "a_count_30d": 40},
+        {**TRANSFER, "a_new_parties_24h": 5, "a_new_party": True, "a_sum_24h": 298_000, "a_count_30d": 39},
     ),
     (
         "new_device_and_country",
+        {**TRANSFER, "a_new_device": True, "a_new_country": True},
+        {**TRANSFER, "a_new_device": True, "a_new_country": True, "a_count_30d": 1},
+    ),
+    (
+        "new_device_and_country",
+        {**TRANSFER, "a_new_device": True, "a_new_country": True},
         {"a_new_device": True, "a_new_country": True},
-        {"a_new_device": True, "a_new_country": True, "a_count_30d": 1},
     ),
     ("card_testing", {"a_count_1h": 6, "a_sum_1h": 900}, {"a_count_1h": 6, "a_sum_1h": 9_000}),
     ("velocity", {"a_count_1h": 9, "a_sum_1h": 90_000}, {"a_count_1h": 8, "a_sum_1h": 90_000}),
