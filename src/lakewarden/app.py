@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakewarden.audit.conservation import Statement
-    from lakewarden.operations.demo import DemoReport
     from lakewarden.operations.train import TrainReport
     from lakewarden.progress import OnProgress
     from lakewarden.sources.simulator import SimulationReport
@@ -77,6 +76,7 @@ def simulate(
     events_per_day: int | None = None,
     compress: str | None = None,
     start: date | None = None,
+    label_delay_days: int | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
@@ -87,7 +87,13 @@ def simulate(
     """
     from lakewarden.sources import simulator
 
-    options: dict[str, Any] = {"customers": customers, "events_per_day": events_per_day, "compress": compress, "start": start}
+    options: dict[str, Any] = {
+        "customers": customers,
+        "events_per_day": events_per_day,
+        "compress": compress,
+        "start": start,
+        "label_delay_days": label_delay_days,
+    }
     return simulator.simulate(
         out,
         seed=seed,
@@ -99,13 +105,6 @@ def simulate(
         stop=stop.is_set if stop else None,
         **{name: value for name, value in options.items() if value is not None},
     )
-
-
-def demo(path: str | Path = "demo-lake", *, seed: int = 7, on_progress: OnProgress | None = None) -> DemoReport:
-    """Three days end to end: simulate with faults, train, register, stream, show, prove; leaves the lake to explore."""
-    from lakewarden.operations import demo as demonstration
-
-    return demonstration.run(Path(path), seed, init, simulate, on_progress)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,6 @@ def demo(
     lake is refused.
     """
     with Face("demo", as_json) as face:
-        from lakewarden import app as product  # heavy
+        from lakewarden import demonstration  # heavy
 
-        face.show(product.demo(lake, seed=seed, on_progress=face.progress))
+        face.show(demonstration.run(lake, seed=seed, on_progress=face.progress))

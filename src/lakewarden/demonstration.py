@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from lakewarden.app import init, simulate
 from lakewarden.errors import LakeError
 from lakewarden.tables import ALERTS, BRONZE, DLQ, DQ_RESULTS, GOLD
 
 if TYPE_CHECKING:
-    from lakewarden.app import Lake
+    from lakewarden.app import Lake, StreamReport
     from lakewarden.progress import OnProgress
 
 MARKER: Final = "_demo"
@@ -37,13 +37,13 @@ class DemoReport:
         return {"ok": self.ok, **self.data}
 
 
-def run(path: Path, seed: int, init: Callable[..., Lake], simulate: Callable[..., Any], on_progress: OnProgress | None) -> DemoReport:
-    """Run the demo into `path`.
+def run(lake_path: str | Path = "demo-lake", *, seed: int = 7, on_progress: OnProgress | None = None) -> DemoReport:
+    """Run the demo into a lake of its own; an earlier demo there is replaced.
 
     Raises:
         LakeError: something that is not an earlier demo stands there; it is left alone.
     """
-    started = time.monotonic()
+    started, path = time.monotonic(), Path(lake_path)
     _make_room(path)
     inputs = path / MARKER
     lake = init(path)
@@ -94,7 +94,7 @@ def _make_room(path: Path) -> None:
     shutil.rmtree(path)
 
 
-def _stream_facts(streamed: Any) -> dict[str, Any]:  # noqa: ANN401  (the stream's report; its class lives in the composition root)
+def _stream_facts(streamed: StreamReport) -> dict[str, Any]:
     facts = streamed.to_dict()
     return {name: facts[name] for name in ("events_per_second", "micro_batches", "latency_ms", "counts")}
 
