@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lakewarden.app import Lake as Lake
-    from lakewarden.app import demo as demo
     from lakewarden.app import init as init
     from lakewarden.app import open as open
     from lakewarden.app import simulate as simulate
+    from lakewarden.demonstration import run as demo
 
     __version__: str
 
@@ -28,6 +28,8 @@ if not TYPE_CHECKING:  # a typed reader sees the names above and no others
     def __getattr__(name: str) -> object:
         if name == "__version__":
             return import_module("importlib.metadata").version("lakewarden")
+        if name == "demo":
+            return import_module("lakewarden.demonstration").run
         if name in __all__:
             return getattr(import_module("lakewarden.app"), name)
         raise AttributeError(f"module 'lakewarden' has no attribute {name!r}")
