@@ -11,7 +11,7 @@ from lakewarden.lake import releases
 from lakewarden.operations import release
 from lakewarden.operations.status import Report
 from lakewarden.rules.references import References
-from lakewarden.rules.screening import screen
+from lakewarden.rules.screening import rescreen
 from lakewarden.sources.reference_files import read_references
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def import_path(store: Store, path: Path, kind: str | None, now: datetime) -> Re
     new = read_references(path, kind)
     after = before
     for name, table in new.items():
-        after = after.with_table(name, table)
+        after = after.updated(name, table)
     changed = set(new)
     if changed & SCREENED and after.get("watchlist") is not None:
-        after = after.with_table("watchlist_hits", screen(after.get("kyc"), after.get("counterparties"), after.get("watchlist")))
+        after = rescreen(after)
         changed.add("watchlist_hits")
     digests = {name: releases.put_reference(store, after.tables[name]) for name in sorted(changed)}
     release.set_references(store, digests)
