@@ -103,8 +103,9 @@ def _render_rows(data: Mapping[str, object], console: Console) -> None:
             table.add_row(*(Text(_raw(row.get(name))) for name in names))
         console.print(table)
     total = data.get("rows")
+    count = total if isinstance(total, int) else len(found)
     more = ", more were left out (--limit)" if data.get("truncated") else ""
-    console.print(Text(f"{_number('rows', total if isinstance(total, int) else len(found))} rows{more}", style="dim"))
+    console.print(Text(f"{_number('rows', count)} row{'' if count == 1 else 's'}{more}", style="dim"))
 
 
 def _side(name: str, rows: Sequence[Mapping[str, object]]) -> Literal["left", "right"]:
@@ -121,7 +122,7 @@ def _cell(key: str, value: object) -> Text:
 
 
 def _text(key: str, value: object) -> str:
-    if value is None or value == {}:
+    if value is None or value in ({}, ""):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -153,4 +154,6 @@ def _size(value: float) -> str:
 def _raw(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "; ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
