@@ -1,6 +1,7 @@
 """The composition root, and the Python API: `lakewarden.open(path)` gives a lake whose methods are the commands.
 
-Only here are an engine, a source, clocks and storage put together.
+Only here are an engine, a source, clocks and storage put together. What compiles rules and loops takes a second to load, so it is
+imported by the methods that need it: looking into a lake doesn't.
 """
 
 from __future__ import annotations
@@ -15,22 +16,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakewarden.engines.embedded import EmbeddedEngine
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases as releases_at_rest
 from lakewarden.lake.lakehouse import Lakehouse
 from lakewarden.lake.lease import Lease
-from lakewarden.lake.release_loader import materialise
-from lakewarden.operations import conserve as conserving
-from lakewarden.operations import query, reference, release, stream, verify
+from lakewarden.operations import query
 from lakewarden.operations import status as standing
-from lakewarden.operations.job import Clocks, Releases, StreamJob
 from lakewarden.settings import StreamSettings
 
 if TYPE_CHECKING:
     import polars as pl
 
     from lakewarden.audit.conservation import Statement
+    from lakewarden.engines.embedded import EmbeddedEngine
+    from lakewarden.operations import release, verify
     from lakewarden.operations.train import TrainReport
     from lakewarden.progress import OnProgress
     from lakewarden.sources.simulator import SimulationReport
@@ -48,6 +47,8 @@ def init(path: str | Path) -> Lake:
         LakeError: the path holds a lake of another version.
         StorageError: the path can't be written.
     """
+    from lakewarden.operations import release
+
     house = Lakehouse.create(path, utc_now())
     release.write_defaults(house.store)
     made = release.create(house.store, utc_now())
@@ -99,7 +100,7 @@ def simulate(
         seed=seed,
         days=days,
         rate=rate,
-        faults=faults,  # type: ignore[arg-type]  (checked by the simulator, which names the choices)
+        faults=faults,  # type: ignore[arg-type]  # checked by the simulator, which names the choices
         overwrite=overwrite,
         on_progress=on_progress,
         stop=stop.is_set if stop else None,
@@ -185,10 +186,13 @@ class Lake:
             LakeBusyError: another stream holds the lake.
             SourceError, ConfigurationError, StorageError: see their message; what was committed stands.
         """
+        from lakewarden.lake.release_loader import materialise
+        from lakewarden.operations import release, stream
+        from lakewarden.operations.job import Clocks, Releases, StreamJob
         from lakewarden.sources.open import open_source
 
         chosen = {"batch_rows": batch_rows, "batch_seconds": batch_seconds}
-        settings = StreamSettings(**{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]  (checked by the model)
+        settings = StreamSettings(**{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]  # checked by the model
         run_id = f"run-{uuid.uuid4().hex[:12]}"
         heard: list[str] = []
         with contextlib.closing(open_source(str(source), mapping=mapping, once=once)) as events, self.writing(run_id) as engine:
@@ -216,6 +220,8 @@ class Lake:
     @contextlib.contextmanager
     def writing(self, run_id: str) -> Iterator[EmbeddedEngine]:
         """An engine under the lake's lease. Raises LakeBusyError when another stream holds it."""
+        from lakewarden.engines.embedded import EmbeddedEngine
+
         with Lease(self.house.store, run_id, utc_now().isoformat(timespec="seconds")):
             engine = EmbeddedEngine(self.house, time.monotonic)
             try:
@@ -229,6 +235,10 @@ class Lake:
         Raises:
             LakeError: the date has no events, or a part of a release is missing.
         """
+        from lakewarden.engines.embedded import EmbeddedEngine
+        from lakewarden.lake.release_loader import materialise
+        from lakewarden.operations import verify
+
         engine = EmbeddedEngine(self.house, time.monotonic)
         try:
             return verify.verify(
@@ -244,7 +254,9 @@ class Lake:
 
     def conserve(self, day: date | str) -> Statement:
         """State by count, amount and row that nothing of a date was lost or doubled, and store the statement as evidence."""
-        return conserving.conserve(self.house, as_date(day), utc_now(), time.monotonic)
+        from lakewarden.operations import conserve
+
+        return conserve.conserve(self.house, as_date(day), utc_now(), time.monotonic)
 
     def train(
         self,
@@ -266,22 +278,32 @@ class Lake:
 
     def reference_import(self, path: str | Path, kind: str | None = None) -> standing.Report:
         """Bring in a new version of reference data, screen names against the watchlists, make a release."""
+        from lakewarden.operations import reference
+
         return reference.import_path(self.house.store, Path(path), kind, utc_now())
 
     def references(self) -> standing.Report:
         """The reference data of the release in force: kind, version, rows."""
+        from lakewarden.operations import reference
+
         return reference.listed(self.house.store)
 
     def release_create(self) -> release.ReleaseReport:
         """Make a release of what the lake's `conf/` says now; the same content is the same release."""
+        from lakewarden.operations import release
+
         return release.create(self.house.store, utc_now())
 
     def releases(self) -> release.ReleasesReport:
         """All releases, newest first."""
+        from lakewarden.operations import release
+
         return release.listed(self.house.store)
 
     def release_show(self, prefix: str) -> release.ReleaseReport:
         """What one release pins, by its id or the beginning of it. Raises LakeError where none or several begin so."""
+        from lakewarden.operations import release
+
         return release.show(self.house.store, prefix)
 
 
