@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numba
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-MARK: Final = b"@compiled"
-"""What a source file holds that has compiled functions."""
+_IMPORT: Final = re.compile(rb"^from lakewarden\.([\w.]+) import", re.MULTILINE)
 
 
-@lru_cache(maxsize=1)
-def sources_digest() -> str:
-    """Twelve hexadecimal digits over every source file of the package that has compiled functions."""
+@lru_cache(maxsize=64)
+def sources_digest(file: str) -> str:
+    """Twelve hexadecimal digits over a source file of the package and all of the package that it imports, near or far."""
     root = Path(__file__).resolve().parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        source = path.read_bytes()
-        if MARK in source:
-            digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(source)
+    waiting, seen = [Path(file).resolve()], set[Path]()
+    while waiting:
+        path = waiting.pop()
+        if path not in seen and path.is_file():
+            seen.add(path)
+            names = _IMPORT.findall(path.read_bytes())
+            waiting += [root / (name.decode().replace(".", "/") + ".py") for name in names]
+    for path in sorted(seen):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
-@lru_cache(maxsize=1)
-def cache_folder() -> Path | None:
-    """Where machine code is kept: under `NUMBA_CACHE_DIR`, else beside the package, else in the user's cache; None: nowhere.
+@lru_cache(maxsize=64)
+def cache_folder(file: str) -> Path | None:
+    """Where a source file's machine code is kept; None: nowhere.
 
-    The folder carries `sources_digest`: numba looks for changes only in the file of the outermost function, so a change of
-    a function that it calls from another file would go unnoticed.
+    Under `NUMBA_CACHE_DIR`, else beside the package, else in the user's cache. The folder carries `sources_digest`: numba looks for
+    changes only in the file of the outermost function, so a change of a function that it calls from another file would go unnoticed.
     """
     beside = Path(__file__).resolve().parent / "__pycache__"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lakewarden"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "lakewarden"
     named = os.environ.get("NUMBA_CACHE_DIR")
     for folder in (Path(named) if named else beside, home):
-        path = folder / f"compiled-{sources_digest()}"
+        path = folder / f"compiled-{sources_digest(file)}"
         try:
             path.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=path).close()
@@ -57,12 +62,26 @@ def compiled(function: _Function) -> _Function:
 
     Where no folder can be written the function works all the same and is compiled anew in every process.
     """
-    folder = cache_folder()
+    return _decorated(function)
+
+
+def lean(function: _Function) -> _Function:
+    """As `compiled`, for functions that make no arrays: they count no references, which takes a third of a tight loop's time."""
+    return _decorated(function, _nrt=False)
+
+
+def inlined(function: _Function) -> _Function:
+    """As `lean`, for the small parts of a loop over rows: their code becomes a part of their caller's."""
+    return _decorated(function, _nrt=False, forceinline=True)
+
+
+def _decorated(function: _Function, **options: bool) -> _Function:
+    folder = cache_folder(inspect.getfile(function))
     before = numba.config.CACHE_DIR
     try:
         # numba reads this while it decorates; other users of numba in the process keep their own
         numba.config.CACHE_DIR = str(folder or "")
-        made: _Function = numba.njit(nogil=True, cache=folder is not None)(function)
+        made: _Function = numba.njit(nogil=True, cache=folder is not None, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
     return made
