@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from lakewarden.lake.store import Store
     from lakewarden.lake.table import LakeTable
     from lakewarden.settings import LakeSettings
+
+
+SPARE_BYTES: Final = 64 << 20
+"""Space that must be left for tidying to begin."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,10 @@ class Maintenance:
             now: the wall clock.
             written: version by table after this micro-batch, the tables that it wrote.
         """
-        done = []
+        done: list[Tidied] = []
+        free = self._store.free_bytes()
+        if free is not None and free < SPARE_BYTES:
+            return done  # compaction writes before it frees; the next micro-batch says clearly that the disk is full
         for table in self._tables:
             name = table.spec.name
             if name not in written:

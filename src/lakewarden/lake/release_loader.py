@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from lakewarden.contracts.compiler import compile_contract
+from lakewarden.flow.features import FEATURES
 from lakewarden.flow.model import ScoringModel
 from lakewarden.flow.release import Release
 from lakewarden.lake import releases
@@ -28,6 +29,7 @@ def materialise(store: Store, release_id: str) -> Release:
     model = None
     if manifest.model is not None:
         model = ScoringModel.from_bytes(releases.get_blob(store, manifest.model.sha256))
+        model.check_features(FEATURES)
     return Release(
         id=release_id,
         contract=compile_contract(json.loads(releases.get_blob(store, manifest.contract))),

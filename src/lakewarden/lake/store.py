@@ -6,6 +6,7 @@ Every write replaces the whole object at once (a rename locally, one PUT on Azur
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -144,6 +145,10 @@ class Store:
                 continue
             except (BaseError, OSError) as error:
                 raise self._failed("delete", path, error) from error
+
+    def free_bytes(self) -> int | None:
+        """Space left where the root is; None where there is no such limit (an object store)."""
+        return None if self.local is None else shutil.disk_usage(self.local).free
 
     def _failed(self, verb: str, path: str, error: Exception) -> StorageError:
         return storage_error(f"{verb} {self.uri(path)}", error)
