@@ -192,7 +192,7 @@ class Lake:
         from lakewarden.sources.open import open_source
 
         chosen = {"batch_rows": batch_rows, "batch_seconds": batch_seconds}
-        settings = StreamSettings(**{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]  # checked by the model
+        settings = StreamSettings(**{name: value for name, value in chosen.items() if value is not None})
         run_id = f"run-{uuid.uuid4().hex[:12]}"
         heard: list[str] = []
         with contextlib.closing(open_source(str(source), mapping=mapping, once=once)) as events, self.writing(run_id) as engine:

@@ -12,31 +12,35 @@ class _Frozen(BaseModel):
 class FlowSettings(_Frozen):
     """What the stages read besides rules and reference data; part of a release ("thresholds")."""
 
-    base_currency: str = Field("EUR", pattern="^[A-Z]{3}$", description="Currency of `amount_base_minor`.")
-    max_event_bytes: int = Field(1_048_576, ge=1024, description="A larger event is a dead letter (Event Hubs' own limit).")
-    future_tolerance_seconds: int = Field(300, ge=0, description="An event later than its arrival by more is a dead letter.")
-    late_after_seconds: int = Field(86_400, ge=0, description="An event older than this at arrival is marked late (warning).")
-    dedup_horizon_hours: int = Field(24, ge=1, description="How long (by arrival) a transaction id is remembered.")
-    reporting_threshold_minor: int = Field(1_000_000, ge=1, description="Reporting threshold, minor units of the base currency.")
-    label_delay_days: int = Field(7, ge=0, le=7, description="Days until a label is taken as known where it doesn't say.")
-    band_medium: float = Field(0.30, gt=0, lt=1, description="risk_score from which a transaction is MEDIUM.")
-    band_high: float = Field(0.80, gt=0, lt=1, description="risk_score from which a transaction is HIGH.")
-    anomaly_quantile: float = Field(0.995, gt=0.5, lt=1, description="Training quantile of the anomaly score above which is_anomaly.")
-    explain_top: int = Field(8, ge=1, le=64, description="Features named one by one in an explanation; the rest is summed as `other`.")
+    base_currency: str = Field(default="EUR", pattern="^[A-Z]{3}$", description="Currency of `amount_base_minor`.")
+    max_event_bytes: int = Field(default=1_048_576, ge=1024, description="A larger event is a dead letter (Event Hubs' own limit).")
+    future_tolerance_seconds: int = Field(default=300, ge=0, description="An event later than its arrival by more is a dead letter.")
+    late_after_seconds: int = Field(default=86_400, ge=0, description="An event older than this at arrival is marked late (warning).")
+    dedup_horizon_hours: int = Field(default=24, ge=1, description="How long (by arrival) a transaction id is remembered.")
+    reporting_threshold_minor: int = Field(default=1_000_000, ge=1, description="Reporting threshold, minor units of the base currency.")
+    label_delay_days: int = Field(default=7, ge=0, le=7, description="Days until a label is taken as known where it doesn't say.")
+    band_medium: float = Field(default=0.30, gt=0, lt=1, description="risk_score from which a transaction is MEDIUM.")
+    band_high: float = Field(default=0.80, gt=0, lt=1, description="risk_score from which a transaction is HIGH.")
+    anomaly_quantile: float = Field(
+        default=0.995, gt=0.5, lt=1, description="Training quantile of the anomaly score above which is_anomaly."
+    )
+    explain_top: int = Field(
+        default=8, ge=1, le=64, description="Features named one by one in an explanation; the rest is summed as `other`."
+    )
 
 
 class StreamSettings(_Frozen):
     """How the stream cuts micro-batches; never changes what a row becomes."""
 
-    batch_rows: int = Field(50_000, ge=1, description="Most events in a micro-batch.")
-    batch_seconds: float = Field(0.25, gt=0, description="Longest wait for a micro-batch to fill.")
-    queue_batches: int = Field(2, ge=1, description="Micro-batches read ahead; bounds memory.")
+    batch_rows: int = Field(default=50_000, ge=1, description="Most events in a micro-batch.")
+    batch_seconds: float = Field(default=0.25, gt=0, description="Longest wait for a micro-batch to fill.")
+    queue_batches: int = Field(default=2, ge=1, description="Micro-batches read ahead; bounds memory.")
 
 
 class LakeSettings(_Frozen):
     """How the lake keeps its tail and log short."""
 
-    log_retention_seconds: int = Field(120, ge=10, description="How long Delta log entries stay after a checkpoint.")
-    compact_every: int = Field(25, ge=2, description="Micro-batches between looks at a table's small files.")
-    vacuum_grace_seconds: int = Field(600, ge=0, description="How long an unreferenced file stays before vacuum takes it.")
-    tiers_bytes: tuple[int, ...] = Field((4 << 20, 128 << 20), description="Target sizes of compaction, smallest first.")
+    log_retention_seconds: int = Field(default=120, ge=10, description="How long Delta log entries stay after a checkpoint.")
+    compact_every: int = Field(default=25, ge=2, description="Micro-batches between looks at a table's small files.")
+    vacuum_grace_seconds: int = Field(default=600, ge=0, description="How long an unreferenced file stays before vacuum takes it.")
+    tiers_bytes: tuple[int, ...] = Field(default=(4 << 20, 128 << 20), description="Target sizes of compaction, smallest first.")

@@ -110,7 +110,7 @@ class Maintenance:
             name = table.spec.name
             table.refresh()
             keep = {f.path for f in table.files()} | pinned_files(held, name)
-            for entry in self._store.list(name):
+            for entry in self._store.entries(name):
                 path = entry.path.removeprefix(f"{name}/")
                 if path.startswith("_delta_log/") or not path.endswith(".parquet") or path in keep:
                     continue

@@ -45,7 +45,7 @@ def pin(store: Store, table: LakeTable, reason: str, now: datetime) -> Pin:
 def pins(store: Store) -> list[Pin]:
     """All pins, oldest first."""
     found = []
-    for entry in store.list(FOLDER):
+    for entry in store.entries(FOLDER):
         data = store.get(entry.path)
         if data is not None:
             fields = json.loads(data)

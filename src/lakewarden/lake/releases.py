@@ -150,6 +150,6 @@ def current_id(store: Store) -> str | None:
 def list_ids(store: Store) -> list[tuple[str, datetime]]:
     """All releases with the time at which they were stored, oldest first."""
     found = [
-        (e.path.split("/")[-1].removesuffix(".json"), e.modified) for e in store.list("_releases") if not e.path.endswith("current.json")
+        (e.path.split("/")[-1].removesuffix(".json"), e.modified) for e in store.entries("_releases") if not e.path.endswith("current.json")
     ]
     return sorted(found, key=lambda item: (item[1], item[0]))

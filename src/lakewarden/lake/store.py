@@ -127,7 +127,7 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._failed("read", path, error) from error
 
-    def list(self, prefix: str) -> Iterator[Entry]:
+    def entries(self, prefix: str) -> Iterator[Entry]:
         """Every object below `prefix`, in no particular order."""
         try:
             for page in obstore.list(self._objects, prefix):

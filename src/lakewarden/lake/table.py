@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from lakewarden.errors import LakeError, StorageError
 from lakewarden.lake.store import storage_error
@@ -112,7 +112,9 @@ class LakeTable:
         number = self.handle.transaction_version(application)
         if number is not None and int(number) >= batch:
             return self.handle.version()
-        actions = self._write_files(rows.select(pl.col(name).cast(dtype) for name, dtype in self.spec.columns.items()), batch)
+        actions: list[AddAction | RemoveAction] = self._write_files(
+            rows.select(pl.col(name).cast(dtype) for name, dtype in self.spec.columns.items()), batch
+        )
         try:
             self.handle.create_write_transaction(
                 actions,
@@ -132,7 +134,7 @@ class LakeTable:
             raise storage_error(f"commit micro-batch {batch} to {self.spec.name}", error) from error
         return self.refresh()
 
-    def _write_files(self, rows: pl.DataFrame, batch: int) -> list[AddAction]:
+    def _write_files(self, rows: pl.DataFrame, batch: int) -> list[AddAction | RemoveAction]:
         keys = list(self.spec.partition_by)
         if not keys:
             parts: list[tuple[dict[str, str | None], pl.DataFrame]] = [({}, rows)]
@@ -142,9 +144,9 @@ class LakeTable:
                 ({k: None if v is None else str(v) for k, v in zip(keys, values, strict=True)}, part) for values, part in groups.items()
             ]
         if len(parts) == 1:
-            return [self._write_file(*parts[0], batch)]
+            return [self._write_file(parts[0][0], parts[0][1], batch)]
         with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(lambda part: self._write_file(*part, batch), parts))
+            return list(pool.map(lambda part: self._write_file(part[0], part[1], batch), parts))
 
     def _write_file(self, partition: dict[str, str | None], part: pl.DataFrame, batch: int) -> AddAction:
         buffer = io.BytesIO()

@@ -225,4 +225,4 @@ class ReleaseWatch:
         return self._current
 
     def _signature(self) -> tuple[tuple[str, int, datetime], ...]:
-        return tuple(sorted((e.path, e.size, e.modified) for e in self._store.list("conf")))
+        return tuple(sorted((e.path, e.size, e.modified) for e in self._store.entries("conf")))

@@ -70,7 +70,7 @@ def status(lake: Lakehouse) -> Report:
 def tables(lake: Lakehouse) -> Report:
     """Every table at the published point: version, rows, files, bytes, partition columns."""
     snapshot = lake.snapshot()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, spec in TABLES.items():
         files = active_files(snapshot.tables[name], spec.partition_by)
         rows.append(

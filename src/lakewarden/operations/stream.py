@@ -49,7 +49,8 @@ class StreamTotals:
             self.counts[name] = self.counts.get(name, 0) + count
         for name, seconds in committed.stage_seconds.items():
             self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + seconds
-        self.latencies.append((batch.bronze.height, *(committed.latency_ms[p] for p in ("p50", "p95", "p99"))))
+        late = committed.latency_ms
+        self.latencies.append((batch.bronze.height, late["p50"], late["p95"], late["p99"]))
         if not self.releases or self.releases[-1] != batch.release.id:
             self.releases.append(batch.release.id)
 
@@ -223,8 +224,9 @@ def weighted_percentiles(latencies: list[tuple[int, float, float, float]]) -> di
     if not latencies:
         return {}
     frame = pl.DataFrame(latencies, schema=["rows", "p50", "p95", "p99"], orient="row")
-    found = {}
+    found: dict[str, float] = {}
+    rows = sum(row[0] for row in latencies)
     for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         ordered = frame.sort(name).with_columns(pl.col("rows").cum_sum().alias("upto"))
-        found[name] = float(ordered.filter(pl.col("upto") >= q * frame["rows"].sum())[name][0])
+        found[name] = float(ordered.filter(pl.col("upto") >= q * rows)[name][0])
     return found

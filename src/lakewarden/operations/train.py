@@ -131,7 +131,8 @@ def _simulation_of(labels: Path) -> Path | None:
 
 def _labelled_in_silver(lake: Lakehouse, given: pl.DataFrame) -> bool:
     silver = lake.table(SILVER.name).select("transaction_id")
-    return silver.join(given.lazy().select("transaction_id"), on="transaction_id", how="semi").select(pl.len()).collect().item() > 0
+    joined = silver.join(given.lazy().select("transaction_id"), on="transaction_id", how="semi")
+    return not joined.head(1).collect().is_empty()
 
 
 def _from_silver(lake: Lakehouse, given: pl.DataFrame, inforce: Release) -> tuple[pl.DataFrame, pl.DataFrame]:

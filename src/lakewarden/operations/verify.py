@@ -134,7 +134,7 @@ def earliest(snapshot: Snapshot, stretch: tuple[int, int]) -> int:
 
 
 def _report(day: date, found: dict[str, list[Comparison]], releases: dict[str, Release], code_version: str, seconds: float) -> VerifyReport:
-    tables = {
+    tables: dict[str, dict[str, Any]] = {
         name: {
             "rows": sum(c.rows for c in parts),
             "differences": sum(c.differences for c in parts),

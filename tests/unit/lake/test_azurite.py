@@ -94,3 +94,28 @@ def test_another_process_reaches_it_by_the_variables_alone(azure_root: str) -> N
     script = f"from deltalake import DeltaTable; print(DeltaTable({azure_root + '/table'!r}).version())"
     done = subprocess.run([sys.executable, "-c", script], env=dict(os.environ), capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "0"
+
+
+def test_a_whole_lake_lives_there_through_the_same_code(azure_root: str, tmp_path) -> None:
+    import lakewarden
+    from lakewarden.errors import LakeBusyError
+    from lakewarden.lake.lease import Lease
+
+    lakewarden.simulate(tmp_path / "sim", seed=3, days=1, customers=100, events_per_day=400, faults="all")
+    lake = lakewarden.init(f"{azure_root}/lake")
+    lake.reference_import(tmp_path / "sim" / "reference")
+    with Lease(lake.house.store, "run-first", "2026-01-05"), pytest.raises(LakeBusyError, match="run-first"):
+        lake.stream(tmp_path / "sim", once=True)
+    report = lake.stream(tmp_path / "sim", once=True, batch_rows=100)
+    again = lakewarden.open(f"{azure_root}/lake")
+    assert again.stream(tmp_path / "sim", once=True).rows == 0
+    assert again.conserve("2026-01-05").ok
+    assert again.verify("2026-01-05").differences == 0
+    assert again.sql("SELECT count(*) AS n FROM transactions_bronze").data == [{"n": report.rows}]
+    table = again.house.tables["transactions_silver"]
+    assert table.files()
+    before = table.scan().collect().height
+    from lakewarden.lake.maintenance import Maintenance
+
+    Maintenance(again.house.store, {"transactions_silver": table}, again.house.settings).tidy(table)
+    assert table.scan().collect().height == before

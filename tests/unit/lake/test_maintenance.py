@@ -29,7 +29,7 @@ def append(table, batch):
 
 
 def parquet(store):
-    return [e for e in store.list("t") if e.path.endswith(".parquet") and "_delta_log" not in e.path]
+    return [e for e in store.entries("t") if e.path.endswith(".parquet") and "_delta_log" not in e.path]
 
 
 def test_the_tail_is_compacted_between_micro_batches_and_no_row_changes(tmp_path):
