@@ -234,6 +234,20 @@ def test_a_stream_that_is_asked_to_stop_ends_ok(simulation: Path, empty_lake: Pa
     assert run("status", "--lake", empty_lake)["rows"] == report["rows"]
 
 
+def test_a_second_signal_stops_at_once_and_the_next_start_carries_on(simulation: Path, empty_lake: Path):
+    process = watching(simulation, empty_lake)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert json.loads(stdout)["error"]["kind"] == "Interrupted"
+    run("stream", "--source", simulation, "--once", "--lake", empty_lake)
+    conserved = run("conserve", "--date", DAY, "--lake", empty_lake)
+    assert conserved["differences"] == 0
+    written = sum(path.read_bytes().count(b"\n") for path in (simulation / "events").glob("*.jsonl"))
+    assert run("status", "--lake", empty_lake)["rows"] == written
+
+
 def test_a_second_stream_is_refused_and_told_who_holds_the_lake(lakewarden, simulation: Path, empty_lake: Path):
     process = watching(simulation, empty_lake)
     try:

@@ -19,6 +19,8 @@ class GracefulStop:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
+        import polars  # noqa: F401  # hooks SIGINT when imported, to break off what it computes: our handlers must come after it
+
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._asked)
         return self
