@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import components
+import help
 import latency
 import memory
 import throughput
@@ -79,6 +80,7 @@ def benchmarks(scratch: Path) -> dict[str, Callable[[], list[Row] | list[dict[st
         return memory.run(scratch, million)
 
     return {
+        "help": help.run,
         "components": components_,
         "throughput": throughputs,
         "latency": latencies,
