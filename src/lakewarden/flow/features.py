@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -57,23 +57,66 @@ COMPUTED: Final[dict[str, pl.Expr]] = {
 FEATURES: Final = (*COMPUTED, *DIRECT)
 """Every feature, in the order of the matrix's columns."""
 
-NEEDS: Final = (
-    *DIRECT,
-    "amount_base_minor",
-    "event_time",
-    "event_type",
-    "channel",
-    "limit_daily_minor",
-)
+NEEDS: Final = (*DIRECT, "amount_base_minor", "event_time", "event_type", "channel", "limit_daily_minor")
 """The silver columns that `matrix` reads."""
+
+Tails: TypeAlias = int
+LOW: Final = 1
+HIGH: Final = 2
+
+SURPRISING: Final[dict[str, Tails]] = {
+    **dict.fromkeys(
+        (
+            "amount",
+            "a_share_of_daily_limit",
+            "a_amount_to_received_24h",
+            "a_ratio_mean_30d",
+            "a_zscore_30d",
+            "p_ratio_mean_30d",
+            "a_count_1h",
+            "a_count_24h",
+            "a_sum_24h",
+            "a_new_country",
+            "a_new_device",
+            "a_new_party",
+            "a_new_parties_24h",
+            "p_new_accounts_24h",
+            "a_near_threshold_24h",
+            "a_near_threshold_7d",
+            "in_count_24h",
+            "in_sum_24h",
+            "p_fraud_7d",
+            "p_fraud_30d",
+            "p_fraud_share_30d",
+            "a_fraud_30d",
+            "customer_risk",
+            "country_risk",
+            "counterparty_country_risk",
+            "mcc_risk",
+            "watchlist_score",
+        ),
+        HIGH,
+    ),
+    "a_since_last_s": LOW | HIGH,
+    "account_age_days": LOW,
+}
+"""Features that the anomaly detector looks at, and which of their tails are suspicious: bursts and a dormant account that wakes, say."""
 
 
 def matrix(rows: pl.DataFrame) -> NDArray[np.float32]:
-    """Features of silver rows as (rows, features) float32; NaN where not known.
+    """Features of silver rows as (rows, features) float32 in column order; NaN where not known.
 
     Args:
         rows: silver rows with the columns `NEEDS`.
     """
+    return np.asarray(_selected(rows, pl.Float32).to_numpy(order="fortran"), dtype=np.float32)
+
+
+def values(rows: pl.DataFrame) -> NDArray[np.float64]:
+    """As `matrix`, unrounded, to be shown to people."""
+    return np.asarray(_selected(rows, pl.Float64).to_numpy(order="fortran"), dtype=np.float64)
+
+
+def _selected(rows: pl.DataFrame, dtype: type[pl.DataType]) -> pl.DataFrame:
     columns = [expression.alias(name) for name, expression in COMPUTED.items()] + [pl.col(name) for name in DIRECT]
-    frame = rows.select(columns).select(pl.all().cast(pl.Float32).fill_null(float("nan")))
-    return np.ascontiguousarray(frame.to_numpy(order="c"))
+    return rows.select(columns).select(pl.all().cast(dtype))

@@ -1,85 +1,46 @@
-"""A scoring model in memory: a classifier, an additive anomaly detector, and what calibrates them. Pure; no registry, no files."""
+"""A scoring model in memory: a classifier, an anomaly detector, and what calibrates them. Pure; no registry, no files."""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lakewarden.errors import ModelError
+from lakewarden.flow.anomaly import AnomalyDetector
+from lakewarden.flow.trees import Floats, Matrix, ObliviousTrees
 
-Floats = NDArray[np.float64]
-Matrix = NDArray[np.float32]
+FORMAT: Final = 1
+"""Of a packed model; raised when its parts change."""
 
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-"""Time of every entry in the packed model, so that the same model packs to the same bytes."""
+"""Time of every entry in a packed model, so that the same model packs to the same bytes."""
 
 
-@dataclass(frozen=True)
-class AnomalyDetector:
-    """How rare each feature's value was in training, summed: ECOD (Li et al. 2022), binned at fit time.
-
-    A value's surprise is minus the log of its empirical tail probability, looked up in a table made at training time: scoring is
-    a search and a sum, exact on any machine, and each feature's part is its own explanation. An isolation forest costs 8 us a row here.
-
-    Attributes:
-        edges: ascending inner bin edges by feature, (features, bins - 1) float32.
-        surprise: by feature and bin, (features, bins + 1) float64; the last is for a value that isn't known.
-        threshold: score above which a transaction is an anomaly.
-        scale: (a, b): log-odds of risk = a * score + b where there is no classifier.
-    """
-
-    edges: Matrix
-    surprise: Floats
-    threshold: float
-    scale: tuple[float, float]
-
-    def parts(self, x: Matrix) -> Floats:
-        """Each feature's surprise, (rows, features)."""
-        out = np.empty(x.shape)
-        for j in range(x.shape[1]):
-            column = x[:, j]
-            bins = np.searchsorted(self.edges[j], column, side="right")
-            bins[np.isnan(column)] = self.surprise.shape[1] - 1
-            out[:, j] = self.surprise[j][bins]
-        return out
-
-    def score(self, x: Matrix) -> Floats:
-        """The summed surprise, added feature by feature so that the order of additions never varies."""
-        total = np.zeros(x.shape[0])
-        for j in range(x.shape[1]):
-            column = x[:, j]
-            bins = np.searchsorted(self.edges[j], column, side="right")
-            bins[np.isnan(column)] = self.surprise.shape[1] - 1
-            total += self.surprise[j][bins]
-        return total
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoringModel:
     """What turns features into log-odds, with the parts that explain them.
 
     Attributes:
         name, version, run_id: as registered.
         feature_names: columns of the matrix that it was trained on, in order.
-        classifier: CatBoost's own binary format, or None where there were no labels.
+        classifier: the boosted trees, or None where there were no labels to train them on.
         calibration: Platt's (a, b): log-odds = a * margin + b.
-        anomaly: the detector.
+        anomaly: the detector; it makes the log-odds where there is no classifier.
     """
 
     name: str
     version: str
     run_id: str
     feature_names: tuple[str, ...]
-    classifier: bytes | None
+    classifier: ObliviousTrees | None
     calibration: tuple[float, float]
     anomaly: AnomalyDetector
-    _loaded: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def check_features(self, available: tuple[str, ...]) -> None:
         """Refuse a model that wants what the flow doesn't give.
@@ -99,55 +60,43 @@ class ScoringModel:
         """Calibrated log-odds of fraud, (rows,)."""
         if self.classifier is None:
             a, b = self.anomaly.scale
-            return a * self.anomaly.score(x) + b
+            return a * self.anomaly.scores(x) + b
         a, b = self.calibration
-        if not len(x):
-            return np.zeros(0)
-        margin = np.asarray(self._catboost().predict(x, prediction_type="RawFormulaVal", thread_count=2), dtype=np.float64)
-        return a * margin + b
+        return a * self.classifier.margins(x) + b
 
     def contributions(self, x: Matrix) -> Floats:
         """Each feature's part of the log-odds and the baseline last, (rows, features + 1); a row sums to its log-odds."""
         if self.classifier is None:
             a, b = self.anomaly.scale
             return np.hstack([a * self.anomaly.parts(x), np.full((len(x), 1), b)])
-        from catboost import Pool  # three seconds to import: only where something is explained
-
         a, b = self.calibration
-        values = np.asarray(self._catboost().get_feature_importance(Pool(x), type="ShapValues", thread_count=2), dtype=np.float64)
-        parts: Floats = a * values
+        parts = a * self.classifier.contributions(x)
         parts[:, -1] += b
         return parts
 
-    def _catboost(self) -> Any:  # noqa: ANN401  (CatBoost ships no type information)
-        if "classifier" not in self._loaded:
-            from catboost import CatBoost
-
-            self._loaded["classifier"] = CatBoost().load_model(blob=self.classifier)
-        return self._loaded["classifier"]
-
     def renamed(self, name: str, version: str, run_id: str) -> ScoringModel:
         """The same model under its registered name."""
-        return replace(self, name=name, version=version, run_id=run_id, _loaded=self._loaded)
+        return replace(self, name=name, version=version, run_id=run_id)
 
     def to_bytes(self) -> bytes:
-        """Pack into a zip of JSON, NumPy arrays and CatBoost's format; the same model gives the same bytes."""
+        """Pack into a zip of JSON and NumPy arrays; the same model gives the same bytes, and no code runs when it is read."""
+        classifier, anomaly = self.classifier, self.anomaly
         meta = {
+            "format": FORMAT,
             "name": self.name,
             "version": self.version,
             "run_id": self.run_id,
             "feature_names": list(self.feature_names),
             "calibration": list(self.calibration),
-            "anomaly": {"threshold": self.anomaly.threshold, "scale": list(self.anomaly.scale)},
+            "anomaly": {"threshold": anomaly.threshold, "scale": list(anomaly.scale)},
+            "classifier": None if classifier is None else {"bias": classifier.bias, "baseline": classifier.baseline},
         }
-        parts = {
-            "model.json": json.dumps(meta, sort_keys=True).encode(),
-            "edges.npy": _array_bytes(self.anomaly.edges),
-            "surprise.npy": _array_bytes(self.anomaly.surprise),
-            **({"classifier.cbm": self.classifier} if self.classifier is not None else {}),
-        }
+        arrays = {f"anomaly/{name}": getattr(anomaly, name) for name in ("used", "borders", "first", "surprise")}
+        if classifier is not None:
+            arrays |= {f"classifier/{name}": array for name, array in classifier.arrays().items()}
+        parts = {"model.json": json.dumps(meta, sort_keys=True).encode(), **{f"{name}.npy": _packed(a) for name, a in arrays.items()}}
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # compressed bytes would depend on zlib's version
             for name, data in sorted(parts.items()):
                 archive.writestr(zipfile.ZipInfo(name, EPOCH), data)
         return buffer.getvalue()
@@ -157,24 +106,41 @@ class ScoringModel:
         """Unpack what `to_bytes` packed.
 
         Raises:
-            ModelError: it isn't a packed model.
+            ModelError: it isn't a packed model, or one of another format.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                names = archive.namelist()
                 meta = json.loads(archive.read("model.json"))
-                edges, surprise = (np.load(io.BytesIO(archive.read(f"{n}.npy")), allow_pickle=False) for n in ("edges", "surprise"))
-                classifier = archive.read("classifier.cbm") if "classifier.cbm" in names else None
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+                if meta["format"] != FORMAT:
+                    raise ModelError(
+                        f"The model has format {meta['format']}; this version reads format {FORMAT}.",
+                        state="the release in force stays",
+                        next="lakewarden train --from LABELS",
+                    )
+                arrays = {
+                    name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+                    for name in archive.namelist()
+                    if name.endswith(".npy")
+                }
+            return cls._assembled(meta, arrays)
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
             raise ModelError(
-                f"The model can't be unpacked: {error}.", state="the release in force stays", next="lakewarden train --from LABELS"
+                f"The model can't be unpacked: {' '.join(str(error).split()) or type(error).__name__}.",
+                state="the release in force stays",
+                next="lakewarden train --from LABELS",
             ) from error
-        (a, b), (sa, sb) = meta["calibration"], meta["anomaly"]["scale"]
-        detector = AnomalyDetector(edges, surprise, meta["anomaly"]["threshold"], (sa, sb))
+
+    @classmethod
+    def _assembled(cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ScoringModel:
+        (a, b), (scale_a, scale_b) = meta["calibration"], meta["anomaly"]["scale"]
+        own = {name.removeprefix("anomaly/"): array for name, array in arrays.items() if name.startswith("anomaly/")}
+        detector = AnomalyDetector(**own, threshold=meta["anomaly"]["threshold"], scale=(scale_a, scale_b))
+        trees = {name.removeprefix("classifier/"): array for name, array in arrays.items() if name.startswith("classifier/")}
+        classifier = None if meta["classifier"] is None else ObliviousTrees(**trees, **meta["classifier"])
         return cls(meta["name"], meta["version"], meta["run_id"], tuple(meta["feature_names"]), classifier, (a, b), detector)
 
 
-def _array_bytes(array: NDArray[Any]) -> bytes:
+def _packed(array: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()

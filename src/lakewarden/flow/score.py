@@ -6,38 +6,50 @@ between processors can't show. Rules can raise a band, never hide one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from lakewarden.flow.features import FEATURES, matrix
+from lakewarden.flow.features import FEATURES, matrix, values
 from lakewarden.rules import compliance
 from lakewarden.tables import EXPLANATION
 
 if TYPE_CHECKING:
-    from lakewarden.flow.model import Floats, Matrix, ScoringModel
+    from lakewarden.flow.model import ScoringModel
     from lakewarden.flow.release import Release
+    from lakewarden.flow.trees import Floats, Matrix
     from lakewarden.settings import FlowSettings
 
 DECIMALS: Final = 6
-LOG_ODDS_LIMIT: Final = 13.0
-"""Log-odds are held within this: a stored score is never 0 or 1, and its log-odds can be read back from it."""
+LEAST: Final = 10.0**-DECIMALS
+"""A stored score lies between this and one minus this, so that its log-odds can be read back from it."""
 
 SCORECARD_BASE: Final = -4.6
 """Log-odds of a transaction on which no rule fires, while there is no model: a score of about 0.01."""
 
-BANDS: Final = ("LOW", "MEDIUM", "HIGH")
+BANDS: Final = compliance.BANDS
 BASELINE: Final = "baseline"
 OTHER: Final = "other"
+
+
+class _Parts(NamedTuple):
+    """Parts of explanations, each row's together: features, their values (NaN: none), contributions; how many a row has."""
+
+    features: pl.Series
+    values: Floats
+    contributions: Floats
+    counts: NDArray[np.int64]
 
 
 def score(rows: pl.DataFrame, release: Release) -> pl.DataFrame:
     """Add `risk_score`, `model_band`, `risk_band`, `is_anomaly`, `anomaly_score`, `rules` and `explanations`.
 
-    Contributions of an explanation sum to the log-odds of the stored score within 1e-4; the `baseline` is one of them, and what is
-    beyond the settings' `explain_top` is summed as `other`.
+    The contributions of an explanation sum to the log-odds of the stored score within 1e-4. The first `explain_top` features stand one
+    by one; `other` is the rest of them with what rounding and the limits of a score take away; `baseline` is what is said of nothing.
 
     Raises:
         ModelError: the model wants a feature that the flow doesn't give.
@@ -45,14 +57,14 @@ def score(rows: pl.DataFrame, release: Release) -> pl.DataFrame:
     ruled = compliance.evaluate(rows, release.compliance_rules, release.settings)
     model = release.model
     if model is None:
-        odds, anomaly, x = _scorecard(ruled["rules"], release), np.zeros(rows.height), None
+        odds, anomaly, x = SCORECARD_BASE + ruled["rule_points"].to_numpy(), np.zeros(rows.height), None
     else:
-        x = _inputs(rows, model)
-        odds, anomaly = model.log_odds(x), model.anomaly.score(x)
-    odds = np.clip(odds, -LOG_ODDS_LIMIT, LOG_ODDS_LIMIT)
-    scores = np.round(1.0 / (1.0 + np.exp(-odds)), DECIMALS)
+        x = _inputs(matrix(rows), model)
+        odds, anomaly = model.log_odds(x), model.anomaly.scores(x)
+    with np.errstate(over="ignore"):  # exp of a huge number is infinite and the score then LEAST, as it should be
+        scores = np.clip(np.round(1.0 / (1.0 + np.exp(-odds)), DECIMALS), LEAST, 1.0 - LEAST)
     bands = model_bands(scores, release.settings)
-    final = np.maximum(bands, ruled["rule_band"].to_numpy())
+    final = np.maximum(bands, ruled["rule_band"].replace_strict(BANDS, range(len(BANDS)), return_dtype=pl.Int8).to_numpy())
     threshold = model.anomaly.threshold if model else np.inf
     return rows.with_columns(
         pl.Series("risk_score", scores, dtype=pl.Float64),
@@ -61,56 +73,87 @@ def score(rows: pl.DataFrame, release: Release) -> pl.DataFrame:
         pl.Series("is_anomaly", anomaly > threshold, dtype=pl.Boolean),
         pl.Series("anomaly_score", np.round(anomaly, DECIMALS), dtype=pl.Float64),
         ruled["rules"],
-        _explanations(final > 0, odds, x, ruled["rules"], release),
+        _explanations(rows, np.flatnonzero(final > 0), scores, x, ruled["rules"], release),
     )
 
 
 def model_bands(scores: Floats, settings: FlowSettings) -> NDArray[np.int8]:
     """0 LOW, 1 MEDIUM, 2 HIGH, from rounded scores."""
-    return ((scores >= settings.band_medium).astype(np.int8) + (scores >= settings.band_high)).astype(np.int8)
+    return (scores >= settings.band_medium).astype(np.int8) + (scores >= settings.band_high).astype(np.int8)
 
 
 def _named(bands: NDArray[np.int8], name: str) -> pl.Series:
     return pl.Series(name, list(BANDS), dtype=pl.String).gather(pl.Series(bands.astype(np.uint32))).alias(name)
 
 
-def _inputs(rows: pl.DataFrame, model: ScoringModel) -> Matrix:
+def _inputs(all_features: NDArray[Any], model: ScoringModel) -> NDArray[Any]:
+    """The columns that the model was trained on."""
     model.check_features(FEATURES)
-    x = matrix(rows)
-    return x if model.feature_names == FEATURES else np.ascontiguousarray(x[:, [FEATURES.index(name) for name in model.feature_names]])
+    if model.feature_names == FEATURES:
+        return all_features
+    return np.asfortranarray(all_features[:, [FEATURES.index(name) for name in model.feature_names]])
 
 
-def _scorecard(fired: pl.Series, release: Release) -> Floats:
+def _explanations(
+    rows: pl.DataFrame, picked: NDArray[np.intp], scores: Floats, x: Matrix | None, fired: pl.Series, release: Release
+) -> pl.Series:
+    """Explanations of the picked rows, null for the rest."""
+    if not picked.size:
+        return pl.Series("explanations", [None] * rows.height, dtype=EXPLANATION)
+    stored = scores[picked]
+    odds = np.log(stored / (1.0 - stored))
+    if release.model is None or x is None:
+        parts = _of_rules(fired.gather(picked), odds, release)
+    else:
+        shown = _inputs(values(rows[picked]), release.model)
+        contributions = release.model.contributions(np.asfortranarray(x[picked]))
+        parts = _of_features(release.model.feature_names, shown, contributions, odds, release.settings.explain_top)
+    counts = np.zeros(rows.height + 1, np.int32)
+    counts[picked + 1] = parts.counts
+    silent = np.ones(rows.height, np.bool_)
+    silent[picked] = False
+    items = pa.StructArray.from_arrays(
+        [
+            parts.features.to_arrow().cast(pa.large_string()),
+            pa.array(parts.values, from_pandas=True),
+            pa.array(np.round(parts.contributions, DECIMALS)),
+        ],
+        names=["feature", "value", "contribution"],
+    )
+    made = pa.ListArray.from_arrays(pa.array(np.cumsum(counts, dtype=np.int32)), items, mask=pa.array(silent))
+    return pl.Series("explanations", pl.from_arrow(made), dtype=EXPLANATION)
+
+
+def _of_features(names: tuple[str, ...], shown: Floats, contributions: Floats, odds: Floats, top: int) -> _Parts:
+    """The strongest features of each row (equals in the model's order), then `other`, then `baseline`."""
+    top = min(top, len(names))
+    order = np.argsort(-np.abs(contributions[:, :-1]), axis=1, kind="stable")[:, :top]
+    told = np.round(np.take_along_axis(contributions, order, axis=1), DECIMALS)
+    baseline = np.round(contributions[:, -1], DECIMALS)
+    other = odds - baseline - told.sum(axis=1)
+    unknown = np.full((len(odds), 2), np.nan)
+    labels = pl.Series([*names, OTHER, BASELINE])
+    added = np.tile(np.asarray([len(names), len(names) + 1]), (len(odds), 1))
+    return _Parts(
+        labels.gather(pl.Series(np.hstack([order, added]).ravel().astype(np.uint32))),
+        np.hstack([np.take_along_axis(shown, order, axis=1), unknown]).ravel(),
+        np.hstack([told, other[:, None], baseline[:, None]]).ravel(),
+        np.full(len(odds), top + 2),
+    )
+
+
+def _of_rules(fired: pl.Series, odds: Floats, release: Release) -> _Parts:
+    """The rules that fired, then `other` where a limit of the score takes something away, then `baseline`."""
     points = {rule.name: rule.points for rule in release.compliance_rules}
-    per_row = fired.list.eval(pl.element().replace_strict(points, default=0.0, return_dtype=pl.Float64)).list.sum()
-    return SCORECARD_BASE + per_row.fill_null(0.0).to_numpy()
-
-
-def _explanations(wanted: NDArray[np.bool_], odds: Floats, x: Matrix | None, fired: pl.Series, release: Release) -> pl.Series:
-    """Explanations of the wanted rows, null for the rest."""
-    picked = np.flatnonzero(wanted)
-    said: list[list[dict[str, Any]] | None] = [None] * len(wanted)
-    if len(picked) and x is not None and release.model is not None:
-        few = np.ascontiguousarray(x[picked])
-        parts = release.model.contributions(few)
-        parts[:, -1] += odds[picked] - parts.sum(axis=1)  # what clipping took away
-        for row, values, contributions in zip(picked, few, parts, strict=True):
-            said[row] = _explain(release.model.feature_names, values, contributions, release.settings.explain_top)
-    elif len(picked):
-        points = {rule.name: rule.points for rule in release.compliance_rules}
-        for row in picked:
-            names = list(fired[int(row)])
-            base = float(odds[row]) - sum(points[name] for name in names)
-            said[row] = [*(_part(name, 1.0, points[name]) for name in names), _part(BASELINE, None, base)]
-    return pl.Series("explanations", said, dtype=EXPLANATION)
-
-
-def _explain(names: tuple[str, ...], values: Matrix, contributions: Floats, top: int) -> list[dict[str, Any]]:
-    order = np.lexsort((np.arange(len(names)), -np.abs(contributions[:-1])))
-    told = [_part(names[j], None if np.isnan(values[j]) else float(values[j]), contributions[j]) for j in order[:top]]
-    rest = float(contributions[order[top:]].sum())
-    return [*told, _part(OTHER, None, rest), _part(BASELINE, None, contributions[-1])]
-
-
-def _part(feature: str, value: float | None, contribution: float) -> dict[str, Any]:
-    return {"feature": feature, "value": value, "contribution": round(float(contribution), DECIMALS)}
+    features: list[str] = []
+    contributions: list[float] = []
+    counts = []
+    for names, target in zip(fired.to_list(), odds, strict=True):
+        said: Sequence[tuple[str, float]] = [*((name, points[name]) for name in names), (BASELINE, SCORECARD_BASE)]
+        other = round(float(target) - sum(part for _, part in said), DECIMALS)
+        said = [*said[:-1], *([(OTHER, other)] if other else []), said[-1]]
+        features += [name for name, _ in said]
+        contributions += [part for _, part in said]
+        counts.append(len(said))
+    shown = np.asarray([np.nan if name in (BASELINE, OTHER) else 1.0 for name in features])
+    return _Parts(pl.Series(features, dtype=pl.String), shown, np.asarray(contributions), np.asarray(counts, np.int64))
