@@ -14,14 +14,15 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from lakewarden.contracts.catalog import load as load
+from lakewarden.contracts.catalog import load, load_scores
 from lakewarden.contracts.keywords import ANNOTATIONS, APPLIES, compile_keyword
 from lakewarden.errors import ContractError
 from lakewarden.tables import BRONZE, EVENT_PROPERTIES, SILVER, UTC_US
 
-RESERVED: Final = frozenset(
-    {*BRONZE.columns, *SILVER.columns, "enqueued_time", "event_time_text", "codes", "reasons", "decoded", "first_seq"} - set(EVENT_PROPERTIES)
-)
+__all__ = ["Check", "CompiledContract", "compile_contract", "load", "load_scores"]
+
+_OURS: Final = {"enqueued_time", "enqueued_time_text", "event_time_text", "codes", "reasons", "decoded", "first_seq"}
+RESERVED: Final = frozenset({*BRONZE.columns, *SILVER.columns, *_OURS} - set(EVENT_PROPERTIES))
 """Names of columns that a contract's property can't have."""
 
 _SCALARS: Final[dict[str, pl.DataType]] = {
@@ -122,7 +123,7 @@ def _check_name(name: str, dtype: pl.DataType) -> None:
     stored = EVENT_PROPERTIES.get(name)
     if stored is not None and stored != dtype:
         raise _refusal(f"properties.{name}.type", f"gives {dtype}, but the tables store {stored}")
-    if name in RESERVED or (name.endswith("_text") and name not in EVENT_PROPERTIES):
+    if name in RESERVED or name.endswith("_text"):
         raise _refusal(f"properties.{name}", "is a name that the tables use for something else")
 
 

@@ -6,7 +6,7 @@ no clock of ours can hold. A fraction may have any number of digits; what is bel
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -21,11 +21,11 @@ _MICROS_A_DAY: Final = 86_400_000_000
 
 
 @compiled
-def _digits(data: NDArray[np.uint8], at: int, count: int) -> int:
+def _digits(data: NDArray[Any], at: int, count: int) -> int:
     """The number that `count` ASCII digits from `at` spell; negative when one of them is no digit."""
     total = 0
     for i in range(at, at + count):
-        digit = np.int64(data[i]) - 48
+        digit = data[i] - np.int64(48)
         if digit < 0 or digit > 9:
             return -1
         total = total * 10 + digit
@@ -43,29 +43,27 @@ def _days(year: int, month: int, day: int) -> int:
 
 
 @compiled
-def _date(data: NDArray[np.uint8], at: int) -> int:
+def _date(data: NDArray[Any], at: int) -> int:
     """Days since 1970 of `YYYY-MM-DD` at `at`; UNREADABLE when it is no date."""
     year, month, day = _digits(data, at, 4), _digits(data, at + 5, 2), _digits(data, at + 8, 2)
     if year < 0 or month < 1 or month > 12 or day < 1 or data[at + 4] != 45 or data[at + 7] != 45:
         return UNREADABLE
-    if month == 2:
-        last = 29 if (year % 4 == 0 and year % 100 != 0) or year % 400 == 0 else 28
-    else:
-        last = 30 if month in (4, 6, 9, 11) else 31
-    if day > last:
+    leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
+    short = 30 if month in (4, 6, 9, 11) else 31
+    if day > ((29 if leap else 28) if month == 2 else short):
         return UNREADABLE
     return _days(year, month, day)
 
 
 @compiled
-def _offset(data: NDArray[np.uint8], at: int, end: int) -> int:
+def _offset(data: NDArray[Any], at: int, end: int) -> int:
     """Minutes east of UTC that `data[at:end]` names (`Z` or `+HH:MM`); UNREADABLE when it names none."""
     if at >= end:
         return UNREADABLE
     sign = data[at]
-    if (sign == 90 or sign == 122) and end - at == 1:
+    if sign in (90, 122) and end - at == 1:
         return 0
-    if (sign != 43 and sign != 45) or end - at != 6 or data[at + 3] != 58:
+    if sign not in (43, 45) or end - at != 6 or data[at + 3] != 58:
         return UNREADABLE
     hours, minutes = _digits(data, at + 1, 2), _digits(data, at + 4, 2)
     if hours < 0 or hours > 23 or minutes < 0 or minutes > 59:
@@ -75,7 +73,7 @@ def _offset(data: NDArray[np.uint8], at: int, end: int) -> int:
 
 
 @compiled
-def instant(data: NDArray[np.uint8], start: int, end: int) -> int:
+def instant(data: NDArray[Any], start: int, end: int) -> int:
     """Microseconds since 1970 (UTC) of the RFC 3339 text `data[start:end]`, or :data:`UNREADABLE`."""
     if end - start < 20 or (data[start + 10] != 84 and data[start + 10] != 116):
         return UNREADABLE
@@ -90,7 +88,7 @@ def instant(data: NDArray[np.uint8], start: int, end: int) -> int:
         at += 1
         unit, first = 100_000, at
         while at < end and 48 <= data[at] <= 57:
-            micros += (np.int64(data[at]) - 48) * unit
+            micros += (data[at] - np.int64(48)) * unit
             unit //= 10
             at += 1
         if at == first:
@@ -102,7 +100,7 @@ def instant(data: NDArray[np.uint8], start: int, end: int) -> int:
 
 
 @compiled
-def _instants(data: NDArray[np.uint8], offsets: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+def _instants(data: NDArray[Any], offsets: NDArray[np.int64], out: NDArray[np.int64]) -> None:
     for i in range(len(out)):
         out[i] = instant(data, offsets[i], offsets[i + 1])
 

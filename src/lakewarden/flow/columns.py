@@ -56,7 +56,7 @@ class Assembly:
         self.out = Columns(
             bases=ends[:-1],
             words=np.zeros(int(ends[-1]), dtype=np.int64),
-            numbers=np.zeros((numbers, height), dtype=np.float64),
+            numbers=np.zeros(numbers * height, dtype=np.float64),
             present=np.zeros(len(plan.fields) * height, dtype=np.uint8),
         )
 
@@ -64,6 +64,9 @@ class Assembly:
         """The words of property k, shape (rows, words a row)."""
         count = WORDS[self.plan.fields[k].kind]
         return self.out.words[self.out.bases[k] :][: count * self.height].reshape(self.height, count)
+
+    def _numbers(self, field: Field) -> NDArray[np.float64]:
+        return self.out.numbers[field.slot * self.height : (field.slot + 1) * self.height]
 
     def _present(self, k: int) -> Bytes:
         return self.out.present[k * self.height : (k + 1) * self.height]
@@ -78,7 +81,7 @@ class Assembly:
                 continue
             texts = _view_series(np.ascontiguousarray(self._words(k)[at]), self._buffers, None)
             values = texts.cast(pl.Float64, strict=False).fill_null(float("inf")).to_numpy() + 0.0
-            self.out.numbers[field.slot, at] = values
+            self._numbers(field)[at] = values
             judged[at[~np.isfinite(values)]] = DOUBT
 
     def put(self, rows: Ints, columns: Mapping[str, pl.Series]) -> None:
@@ -105,7 +108,7 @@ class Assembly:
             self._words(k)[at, 1] = values.list.len().to_numpy()
             self._lists[field.name] = (at, values)
         elif field.kind == NUMBER:
-            self.out.numbers[field.slot, at] = values.to_numpy()
+            self._numbers(field)[at] = values.to_numpy()
         else:
             self._words(k)[at, 0] = values.to_numpy()
 
@@ -114,8 +117,6 @@ class Assembly:
         at = np.full(self.height, -1, dtype=np.int64)
         at[rows] = np.arange(len(rows))
         numbers = pl.Series(at)
-        if len(values) == 0:
-            return _nulls(values.name, values.dtype, self.height)
         return values.gather(numbers.set(numbers < 0, None))
 
     def series(self, bodies: Ints) -> list[pl.Series]:
@@ -138,9 +139,9 @@ class Assembly:
             elif field.kind == TEXTS:
                 out.append(self._list(k, field, present, bodies))
             elif field.kind == OTHER:
-                out.append(self._other[field.name].alias(field.name))
+                out.append(self._other.get(field.name, _nulls(field.name, field.dtype, self.height)))
             elif field.kind == NUMBER:
-                out.append(_masked(field, self.out.numbers[field.slot], present))
+                out.append(_masked(field, self._numbers(field), present))
             else:
                 values = self._words(k)[:, 0]
                 out.append(_masked(field, values != 0 if field.kind == BOOLEAN else values, present))

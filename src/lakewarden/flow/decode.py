@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakewarden.flow import verdicts
 from lakewarden.flow.columns import Assembly
-from lakewarden.flow.exact import Exact, canonical, read_exactly
+from lakewarden.flow.exact import NOTHING, Exact, canonical, read_exactly
 from lakewarden.flow.plan import DecodePlan, plan
 from lakewarden.flow.scanner import DOUBT, PLAIN_AND_MORE, Bytes, Ints, gather_unknown, scan
 
@@ -49,8 +49,10 @@ def decode(bodies: pl.Series, contract: CompiledContract, settings: FlowSettings
     assembly.read_far_numbers(judged)
     extra = _unknown(source, looked_for, judged)
     doubtful = np.flatnonzero(judged == DOUBT)
-    exact = read_exactly(bodies.gather(doubtful).to_list(), looked_for, settings.max_event_bytes)
-    assembly.put(doubtful, exact.columns)
+    exact = NOTHING
+    if len(doubtful):
+        exact = read_exactly(bodies.gather(doubtful).to_list(), looked_for, settings.max_event_bytes)
+        assembly.put(doubtful, exact.columns)
     return pl.DataFrame([*assembly.series(source.words), *_verdicts(source.height, doubtful, exact, extra)])
 
 
@@ -89,9 +91,8 @@ class _Bodies:
         """Scan every row into the assembly; the verdict on each. Bodies of up to 12 bytes lie in no buffer: in doubt."""
         judged = np.full(self.height, DOUBT, dtype=np.uint8)
         for number, data, rows in self.by_buffer(np.flatnonzero(self.sizes > 12)):
-            count = len(assembly.plan.keys.kinds)
-            seen, follows = np.full(count, -1, dtype=np.int64), np.full(count + 1, -1, dtype=np.int64)
-            scan(data, number, rows, self.words, largest, judged, *assembly.plan.keys, *assembly.out, seen, follows)
+            follows = np.full(len(assembly.plan.keys.kinds) + 1, -1, dtype=np.int64)
+            scan(data, number, rows, self.words, largest, judged, *assembly.plan.keys, *assembly.out, follows)
         return judged
 
 
@@ -104,15 +105,25 @@ def _unknown(source: _Bodies, looked_for: DecodePlan, judged: Bytes) -> list[tup
         gather_unknown(text, ends, rows, source.words, data, keys.names, keys.starts, keys.kept)
         raw, start = text.tobytes(), 0
         texts: list[str | None] = []
-        for row, end in zip(rows.tolist(), ends.tolist(), strict=True):
-            try:
-                texts.append(canonical(orjson.loads(raw[start:end])))
-            except (orjson.JSONDecodeError, TypeError):
-                judged[row] = DOUBT
-                texts.append(None)
+        known: dict[bytes, str | None] = {}  # what upstream adds is often the same from event to event
+        for end in ends.tolist():
+            member = raw[start:end]
+            if member not in known:
+                known[member] = _canonical(member)
+            texts.append(known[member])
             start = end
-        out.append((rows, pl.Series(texts, dtype=pl.String)))
+        series = pl.Series(texts, dtype=pl.String)
+        judged[rows[series.is_null().to_numpy()]] = DOUBT
+        out.append((rows, series))
     return out
+
+
+def _canonical(members: bytes) -> str | None:
+    """JSON with sorted keys; None where it is no JSON, or nested too deep to be kept."""
+    try:
+        return canonical(orjson.loads(members))
+    except (orjson.JSONDecodeError, TypeError):
+        return None
 
 
 def _verdicts(height: int, doubtful: Ints, exact: Exact, extra: list[tuple[Ints, pl.Series]]) -> list[pl.Series]:

@@ -35,7 +35,7 @@ def _past_string(data: Bytes, at: int) -> int:
                     if not (48 <= data[i] <= 57 or 97 <= digit <= 102):
                         return -i - 1
                 at += 4
-            elif not (escape == 34 or escape == 92 or escape == 47 or escape in (98, 102, 110, 114, 116)):
+            elif escape not in (34, 92, 47, 98, 102, 110, 114, 116):
                 return -at - 1
         at += 1
     return at + 1 if at < len(data) else -len(data) - 1
@@ -113,20 +113,20 @@ def _first_fault(data: Bytes, opened: Bytes) -> int:
         if at >= len(data):
             return -1 if state == _DONE else len(data)
         byte = data[at]
-        ends = (state == _VALUE_OR_END or state == _KEY_OR_END or state == _NEXT) and depth > 0 and _closes(byte, opened[depth - 1])
+        ends = state in (_VALUE_OR_END, _KEY_OR_END, _NEXT) and depth > 0 and _closes(byte, opened[depth - 1])
         if ends:
             depth, at = depth - 1, at + 1
             state = _NEXT if depth else _DONE
-        elif (state == _VALUE or state == _VALUE_OR_END) and (byte == 123 or byte == 91):
+        elif state in (_VALUE, _VALUE_OR_END) and byte in (123, 91):
             if depth == DEEPEST:
                 return -2
             opened[depth] = byte
             depth, at = depth + 1, at + 1
             state = _KEY_OR_END if byte == 123 else _VALUE_OR_END
-        elif state == _VALUE or state == _VALUE_OR_END:
+        elif state in (_VALUE, _VALUE_OR_END):
             at = _past_scalar(data, at)
             state = _NEXT if depth else _DONE
-        elif (state == _KEY or state == _KEY_OR_END) and byte == 34:
+        elif state in (_KEY, _KEY_OR_END) and byte == 34:
             at, state = _past_string(data, at), _COLON
         elif state == _COLON and byte == 58:
             at, state = at + 1, _VALUE
@@ -148,7 +148,10 @@ def explain(body: bytes) -> str:
         body.decode()
     except UnicodeDecodeError as bad:
         return f"malformed JSON: not UTF-8 at byte {bad.start}"
-    fault = _first_fault(np.frombuffer(body, dtype=np.uint8), np.zeros(DEEPEST, dtype=np.uint8))
+    return _place(body, _first_fault(np.frombuffer(body, dtype=np.uint8), np.zeros(DEEPEST, dtype=np.uint8)))
+
+
+def _place(body: bytes, fault: int) -> str:
     if fault == -2:
         return f"malformed JSON: nested more than {DEEPEST:,} levels deep"
     if fault == -1:

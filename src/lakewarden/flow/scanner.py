@@ -1,22 +1,22 @@
 """Reads plain JSON events straight from their bytes into columns; what isn't plain is left to the exact reader.
 
 One pass over the bytes, no copies: text columns are views into the bodies' own buffers. A row is accepted only where the
-scan *proves* what the exact reader would say: strict JSON, known properties at most once and of their type, texts without
+scan *proves* what the exact reader would say: strict JSON, known properties of their type, texts without
 escapes and in valid UTF-8, numbers whose double is exact (or read later from their text). Everything else, in doubt, is `DOUBT`.
 Unknown properties of any shape are passed over here and gathered by :func:`gather_unknown`.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lakewarden.compiled import compiled, inlined
-from lakewarden.contracts.rfc3339 import UNREADABLE, instant
+from lakewarden.contracts.rfc3339 import instant
 
-Bytes: TypeAlias = NDArray[np.uint8]
+Bytes: TypeAlias = NDArray[Any]
 Ints: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
@@ -60,7 +60,7 @@ class Columns(NamedTuple):
 
     `words` holds, from `bases[k]` on, the rows of property k: a text an Arrow string view (two words), a time its view and its
     microseconds (three), a number's text where it is read later (two), an integer or boolean itself (one), a list of texts
-    where it begins in its buffer and how many there are (two). `numbers` holds doubles, a run of rows a slot.
+    where it begins in its buffer and how many there are (two). `numbers` holds doubles, a run of rows for each slot.
     `present` is, by property and row: nothing, a value, or a number that must be read from its text.
     """
 
@@ -164,6 +164,32 @@ def _boolean(data: Bytes, at: int, end: int) -> tuple[int, bool]:
 _POWERS: Final = np.array([10.0**e for e in range(23)])
 """Powers of ten that a double holds exactly."""
 
+_BEYOND: Final = 1_000_000
+"""An exponent that stands for one not worth reading."""
+
+
+@inlined
+def _digits(data: Bytes, at: int, end: int, digits: int, count: int) -> tuple[int, int, int]:
+    """Read digits behind `count` of them that spell `digits`: place behind them, what the first 18 spell, how many there are."""
+    while at < end and 48 <= data[at] <= 57:
+        if count < 18:
+            digits = digits * 10 + (data[at] - np.int64(48))
+        count, at = count + 1, at + 1
+    return at, digits, count
+
+
+@inlined
+def _exponent(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """The place behind the exponent whose sign or digits begin at `at`, -1 when it has none, and what it says."""
+    negative = at < end and data[at] == 45
+    if at < end and data[at] in (43, 45):
+        at += 1
+    first = at
+    at, exponent, count = _digits(data, at, end, 0, 0)
+    if count > 18:
+        exponent = _BEYOND  # zeros may stand before it: whoever reads the number from its text sees to that
+    return at if at > first else -1, -exponent if negative else exponent
+
 
 @inlined
 def _number(data: Bytes, at: int, end: int) -> tuple[int, bool, bool, int, float]:
@@ -174,42 +200,28 @@ def _number(data: Bytes, at: int, end: int) -> tuple[int, bool, bool, int, float
     negative = data[at] == 45
     if negative:
         at += 1
-    first = at
-    digits, count, scale, whole = np.int64(0), 0, 0, True
-    while at < end and 48 <= data[at] <= 57:
-        if count < 18:
-            digits = digits * 10 + (np.int64(data[at]) - 48)
-        count += 1
-        at += 1
+    first, scale, whole = at, 0, True
+    at, digits, count = _digits(data, at, end, 0, 0)
     if at == first or (data[first] == 48 and at - first > 1):
         return -1, False, False, 0, 0.0
     if at < end and data[at] == 46:
-        whole, at = False, at + 1
-        first = at
-        while at < end and 48 <= data[at] <= 57:
-            if count < 18:
-                digits = digits * 10 + (np.int64(data[at]) - 48)
-            count, scale, at = count + 1, scale - 1, at + 1
-        if at == first:
+        before = at + 1
+        at, digits, count = _digits(data, before, end, digits, count)
+        whole, scale = False, before - at
+        if at == before:
             return -1, False, False, 0, 0.0
-    if at < end and (data[at] == 101 or data[at] == 69):
-        whole, at = False, at + 1
-        sign = 1
-        if at < end and (data[at] == 43 or data[at] == 45):
-            sign, at = (-1 if data[at] == 45 else 1), at + 1
-        first, exponent = at, 0
-        while at < end and 48 <= data[at] <= 57:
-            exponent, at = min(exponent * 10 + np.int64(data[at]) - 48, 100_000), at + 1
-        if at == first:
+    if at < end and data[at] in (101, 69):
+        at, exponent = _exponent(data, at + 1, end)
+        whole, scale = False, scale + exponent
+        if at < 0:
             return -1, False, False, 0, 0.0
-        scale += sign * exponent
     exact = count <= 18 and digits < 9_007_199_254_740_992 and -22 <= scale <= 22
     value = 0.0
     if exact:
         value = digits / _POWERS[-scale] if scale < 0 else digits * _POWERS[scale]
     if negative:
         digits, value = -digits, 0.0 - value
-    return at, whole and count <= 18, exact, digits, value
+    return at, whole and count <= 18, bool(exact), digits, value
 
 
 @compiled
@@ -263,16 +275,16 @@ def _past_any(data: Bytes, at: int, end: int) -> int:
                 at += 2 if data[at] == 92 else 1
             if at >= end:
                 return -1
-        elif byte == 123 or byte == 91:
+        elif byte in (123, 91):
             depth += 1
-        elif byte == 125 or byte == 93:
+        elif byte in (125, 93):
             if depth == 0:
                 return at
             depth -= 1
         elif byte == 44 and depth == 0:
             return at
         at += 1
-        if depth == 0 and (byte == 34 or byte == 125 or byte == 93):
+        if depth == 0 and byte in (34, 125, 93):
             return at
     return -1
 
@@ -282,10 +294,10 @@ def _is_key(data: Bytes, at: int, end: int, names: Bytes, start: int, stop: int)
     size = stop - start
     if at + size >= end or data[at + size] != 34:
         return False
-    for i in range(size):
-        if data[at + i] != names[start + i]:
-            return False
-    return True
+    same = 0
+    while same < size and data[at + same] == names[start + same]:
+        same += 1
+    return bool(same == size)
 
 
 @inlined
@@ -331,6 +343,26 @@ def _word_value(data: Bytes, at: int, end: int, kind: int, words: Ints, to: int)
     return at
 
 
+@inlined
+def _value(
+    data: Bytes, at: int, end: int, buffer: int, kind: int, words: Ints, to: int, numbers: NDArray[np.float64], cell: int
+) -> tuple[int, int]:
+    """Read the value at `at` into `words[to]` or `numbers[cell]`; the place behind it, -1 on doubt, and what it is (HELD, ...)."""
+    if data[at] == 110:
+        return (at + 4 if _is_null(data, at, end) else -1), ABSENT
+    if kind <= TIME:
+        return _text_value(data, at, end, kind, words, to, buffer), HELD
+    if kind != NUMBER:
+        return _word_value(data, at, end, kind, words, to), HELD
+    first = at
+    at, _, exact, _, value = _number(data, at, end)
+    if at < 0 or exact:
+        numbers[cell] = value
+        return at, HELD
+    put_view(words, to, data, first, at - first, buffer)
+    return at, FAR
+
+
 @compiled
 def _members(
     data: Bytes,
@@ -338,6 +370,7 @@ def _members(
     end: int,
     buffer: int,
     row: int,
+    height: int,
     names: Bytes,
     starts: Ints,
     kinds: Ints,
@@ -347,7 +380,6 @@ def _members(
     words: Ints,
     numbers: NDArray[np.float64],
     present: Bytes,
-    seen: Ints,
     follows: Ints,
 ) -> int:
     """Read the members of the object whose first key's quote is at `at`; the verdict on the row."""
@@ -356,9 +388,7 @@ def _members(
         at += 1
         k = _find_key(data, at, end, names, starts, follows[before])
         at = _text_end(data, at, end) if k < 0 else at + starts[k + 1] - starts[k]
-        if at < 0:
-            return DOUBT
-        at = _past_space(data, at + 1, end)
+        at = _past_space(data, at + 1, end) if at >= 0 else end
         if at >= end or data[at] != 58:
             return DOUBT
         at = _past_space(data, at + 1, end)
@@ -369,31 +399,15 @@ def _members(
         if k < 0:
             at = _past_any(data, at, end)
         else:
-            if seen[k] == row:
-                return DOUBT
-            seen[k], follows[before], before = row, k, k
-            kind, held = kinds[k], HELD
-            to = bases[k] + row * _WORDS[kind]
-            if data[at] == 110:
-                at, held = (at + 4 if _is_null(data, at, end) else -1), ABSENT
-            elif kind <= TIME:
-                at = _text_value(data, at, end, kind, words, to, buffer)
-            elif kind == NUMBER:
-                first = at
-                at, _, exact, _, numbers[slots[k], row] = _number(data, at, end)
-                if at >= 0 and not exact:
-                    held = FAR
-                    put_view(words, to, data, first, at - first, buffer)
-            else:
-                at = _word_value(data, at, end, kind, words, to)
-            present[k * (present.size // len(kinds)) + row] = held
-        if at < 0:
-            return DOUBT
-        at = _past_space(data, at, end)
-        if at >= end or (data[at] != 44 and data[at] != 125):
-            return DOUBT
-        if data[at] == 125:
+            follows[before], before = k, k  # a key that comes twice: the last wins, as everywhere
+            to = bases[k] + row * _WORDS[kinds[k]]
+            at, held = _value(data, at, end, buffer, kinds[k], words, to, numbers, slots[k] * height + row)
+            present[k * height + row] = held
+        at = _past_space(data, at, end) if at >= 0 else end
+        if at < end and data[at] == 125:
             return verdict if _past_space(data, at + 1, end) == end else DOUBT
+        if at >= end or data[at] != 44:
+            return DOUBT
         at = _past_space(data, at + 1, end)
     return DOUBT
 
@@ -415,7 +429,6 @@ def scan(
     words: Ints,
     numbers: NDArray[np.float64],
     present: Bytes,
-    seen: Ints,
     follows: Ints,
 ) -> None:
     """Read `rows`, whose bodies lie in `data`, and write each one's columns and verdict.
@@ -429,7 +442,7 @@ def scan(
         verdicts: one byte a row, written for `rows`.
         names, starts, kinds, slots, kept: see :class:`Keys`.
         bases, words, numbers, present: see :class:`Columns`.
-        seen, follows: room for one number a key, and one more, all -1.
+        follows: room for one number a key and one more, all -1.
     """
     for row in rows:
         size = bodies[2 * row] & 0xFFFFFFFF
@@ -444,7 +457,7 @@ def scan(
             verdicts[row] = PLAIN if _past_space(data, at + 1, end) == end else DOUBT
             continue
         verdicts[row] = _members(
-            data, at, end, buffer, row, names, starts, kinds, slots, kept, bases, words, numbers, present, seen, follows
+            data, at, end, buffer, row, len(verdicts), names, starts, kinds, slots, kept, bases, words, numbers, present, follows
         )
 
 

@@ -68,6 +68,21 @@ def load_rules(yaml_text: str) -> tuple[QualityRule, ...]:
     Raises:
         ConfigurationError: names the rule, the line and the key, and says what there is instead.
     """
+    rules: dict[str, QualityRule] = {}
+    for number, (item, lines) in enumerate(_items(yaml_text), start=1):
+        named = item.get("name", f"number {number}") if isinstance(item, dict) else f"number {number}"
+        try:
+            rule = _rule(item)
+            if rule.name in rules:
+                raise _Wrong("name", "stands there twice")
+        except _Wrong as wrong:
+            raise _refused(f"quality rule {named} (line {lines.get(wrong.key, lines[''])})", str(wrong)) from wrong.__cause__
+        rules[rule.name] = rule
+    return tuple(rules.values())
+
+
+def _items(yaml_text: str) -> list[tuple[Any, dict[str, int]]]:
+    """Each rule of a YAML text as it stands there, with the line of each of its keys; '' is its first line."""
     loader = yaml.SafeLoader(yaml_text)
     try:
         node = loader.get_single_node()
@@ -76,24 +91,16 @@ def load_rules(yaml_text: str) -> tuple[QualityRule, ...]:
         raise _refused("the quality rules", f"can't be read as YAML: {' '.join(str(error).split())}") from error
     finally:
         loader.dispose()
-    if isinstance(data, dict) and isinstance(data.get("rules"), list):
-        node = next(value for key, value in node.value if key.value == "rules")
-        data = data["rules"]
-    if not isinstance(data, list):
+    if isinstance(node, yaml.MappingNode) and isinstance(data, dict):
+        node = next((value for key, value in node.value if key.value == "rules"), None)
+        data = data.get("rules")
+    if not isinstance(node, yaml.SequenceNode) or not isinstance(data, list):
         raise _refused("the quality rules", "must be a list of rules, or have a list `rules`")
-    rules: dict[str, QualityRule] = {}
-    for number, (item, place) in enumerate(zip(data, node.value, strict=True), start=1):
-        lines = {key.value: key.start_mark.line + 1 for key, _ in place.value} if isinstance(place, yaml.MappingNode) else {}
-        named = item.get("name", f"number {number}") if isinstance(item, dict) else f"number {number}"
-        try:
-            rule = _rule(item)
-        except _Wrong as wrong:
-            line = lines.get(wrong.key, place.start_mark.line + 1)
-            raise _refused(f"quality rule {named} (line {line})", str(wrong)) from wrong.__cause__
-        if rule.name in rules:
-            raise _refused(f"quality rule {rule.name} (line {lines.get('name', place.start_mark.line + 1)})", "stands there twice")
-        rules[rule.name] = rule
-    return tuple(rules.values())
+    out = []
+    for item, place in zip(data, node.value, strict=True):
+        keys = place.value if isinstance(place, yaml.MappingNode) else []
+        out.append((item, {"": place.start_mark.line + 1} | {str(key.value): key.start_mark.line + 1 for key, _ in keys}))
+    return out
 
 
 def default_rules() -> str:
@@ -146,17 +153,16 @@ def _rule(item: Any) -> QualityRule:  # noqa: ANN401  # YAML may hold anything
         if key not in _KEYS:
             raise _Wrong(str(key), f"isn't known; there are {', '.join(_KEYS)}")
     function, arguments = _check(item)
-    criticality = _CRITICALITY.get(item.get("criticality", "error"))
+    criticality = _CRITICALITY.get(str(item.get("criticality", "error")))
     if criticality is None:
         raise _Wrong("criticality", f"must be critical (error) or warning (warn), not {item['criticality']!r}")
     if item.get("dimension") not in DIMENSIONS:
         raise _Wrong("dimension", f"must be one of {', '.join(DIMENSIONS)}, not {item.get('dimension')!r}")
-    flags = {key: _flag(item, key, default) for key, default in (("hard", False), ("enabled", True), ("relaxed", False))}
-    if flags["hard"] and criticality != "critical":
+    hard, enabled, relaxed = _flag(item, "hard", False), _flag(item, "enabled", True), _flag(item, "relaxed", False)
+    if hard and criticality != "critical":
         raise _Wrong("hard", "a hard rule must be critical")
-    if flags["hard"] and (flags["relaxed"] or not flags["enabled"]):
-        raise _Wrong("relaxed" if flags["relaxed"] else "enabled", "a hard rule can't be relaxed or disabled")
-    texts = {key: _text(item, key) for key in ("owner", "description")}
+    if hard and (relaxed or not enabled):
+        raise _Wrong("relaxed" if relaxed else "enabled", "a hard rule can't be relaxed or disabled")
     if item.get("filter") is not None:
         _parsed(_text(item, "filter"), "filter")
     return QualityRule(
@@ -165,9 +171,12 @@ def _rule(item: Any) -> QualityRule:  # noqa: ANN401  # YAML may hold anything
         criticality=criticality,
         function=function,
         arguments=tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in arguments.items()),
+        hard=hard,
+        enabled=enabled,
+        relaxed=relaxed,
+        owner=_text(item, "owner"),
+        description=_text(item, "description"),
         filter=item.get("filter"),
-        **flags,
-        **texts,
     )
 
 
