@@ -5,7 +5,6 @@ A rule is SQL over the columns of silver, row by row; a null means that it doesn
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -17,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lakewarden.errors import ConfigurationError
+from lakewarden.rules.row_sql import ROW_BY_ROW, calls_beyond_a_row
 from lakewarden.rules.wording import Money, placeholders, say
 from lakewarden.settings import FlowSettings
 from lakewarden.tables import LINEAGE, SILVER
@@ -29,18 +29,6 @@ COLUMNS: Final = pl.Schema({name: dtype for name, dtype in SILVER.columns.items(
 
 MOST_RULES: Final = 62
 """Which rules fired on a row is one integer, a bit a rule."""
-
-ROW_BY_ROW: Final = frozenset(
-    {
-        *("ABS", "CEIL", "COALESCE", "FLOOR", "GREATEST", "IF", "IFNULL", "LEAST", "NULLIF", "ROUND", "SIGN"),
-        *("ENDS_WITH", "LEFT", "LENGTH", "LOWER", "REGEXP_LIKE", "RIGHT", "STARTS_WITH", "SUBSTR", "UPPER"),
-    }
-)
-"""The SQL functions that a rule may call: each looks at one row. Aggregates and windows would make a verdict depend on the cut."""
-
-_WORDS_BEFORE_PARENTHESES: Final = frozenset({"AND", "BETWEEN", "CASE", "ELSE", "IN", "IS", "LIKE", "NOT", "OR", "THEN", "WHEN"})
-_CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
-_SQL_TEXT: Final = re.compile(r"'(?:[^']|'')*'")
 
 
 class ComplianceRule(BaseModel):
@@ -185,7 +173,7 @@ def _check(rule: ComplianceRule) -> None:
             unknown = sorted(set(expression.meta.root_names()) - set(COLUMNS))
             if unknown:
                 raise _refused(f"compliance rule {rule.name}", f"{name} names {', '.join(unknown)}, which silver doesn't have")
-            called = sorted({call.upper() for call in _CALL.findall(_SQL_TEXT.sub("''", sql))} - ROW_BY_ROW - _WORDS_BEFORE_PARENTHESES)
+            called = calls_beyond_a_row(sql)
             if called:
                 calls = ", ".join(called)
                 raise _refused(
