@@ -13,7 +13,19 @@ import numpy as np
 from lakewarden.compiled import inlined, lean
 from lakewarden.flow.ahead import fetch
 from lakewarden.flow.hashing import paired
-from lakewarden.flow.keyed import AHEAD, NEWEST, SLOTS, Store, fetch_record, fetch_slot, last_seen, pairs_full, place_of, record_of
+from lakewarden.flow.keyed import (
+    AHEAD,
+    MOST_PAIRS,
+    NEWEST,
+    SLOTS,
+    Store,
+    fetch_record,
+    fetch_slot,
+    last_seen,
+    pairs_full,
+    place_of,
+    record_of,
+)
 from lakewarden.flow.windows import (
     ACCOUNT_DAYS,
     DAY,
@@ -232,7 +244,7 @@ def fold_accounts(start: int, picked: Int64s, rows: Rows, store: Store, out: Acc
         slot = store.meta[SLOTS + (j - start) % AHEAD]
         if slot < 0:
             slot = record_of(store, rows.account[i])
-        if slot < 0 or pairs_full(store, 5):
+        if slot < 0 or pairs_full(store, MOST_PAIRS):
             return j
         record = store.records[slot]
         previous = record.clock

@@ -54,6 +54,9 @@ class BehaviourState:
     """What one shard remembers of accounts and parties between micro-batches; a cache that silver can rebuild.
 
     Folds change it in place. If a fold fails half-way (out of memory), drop it and rebuild.
+
+    Args:
+        room: entries of each kind to begin with.
     """
 
     NEEDS: ClassVar[tuple[str, ...]] = (
@@ -69,9 +72,9 @@ class BehaviourState:
     )
     """The columns of silver that `rebuild` reads."""
 
-    def __init__(self) -> None:
-        self.by_account = Keyed(ACCOUNT, ACCOUNT_DAY, MONTH)
-        self.by_party = Keyed(PARTY, PARTY_DAY, MONTH)
+    def __init__(self, room: int = 8192) -> None:
+        self.by_account = Keyed(ACCOUNT, ACCOUNT_DAY, MONTH, room)
+        self.by_party = Keyed(PARTY, PARTY_DAY, MONTH, room)
         self.last_seq = -1
 
     @property
@@ -217,9 +220,11 @@ def _fold(rows: Rows, states: Sequence[BehaviourState], delay: int, *, ask: bool
 
 
 def _features(kind: type[_Features], height: int) -> _Features:
-    """Empty columns for a loop to fill."""
-    dtypes: list[Any] = [np.float64 if name in _FLOATS else np.int8 if name in _FLAGS else np.int64 for name in kind._fields]
-    columns: list[Any] = [np.zeros(height, dtype) for dtype in dtypes]
+    """Columns for a loop to fill, null where it has nothing to say."""
+    columns: list[Any] = [
+        np.full(height, np.nan) if name in _FLOATS else np.full(height, UNKNOWN, np.int8) if name in _FLAGS else np.zeros(height, np.int64)
+        for name in kind._fields
+    ]
     return kind(*columns)
 
 

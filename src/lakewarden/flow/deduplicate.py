@@ -54,16 +54,22 @@ class DedupOutcome:
 
 
 class DedupState:
-    """The ids that one shard remembers; a cache that silver can rebuild. Folds change it in place."""
+    """The ids that one shard remembers; a cache that silver can rebuild. Folds change it in place.
+
+    Args:
+        room: ids to begin with.
+    """
 
     NEEDS: ClassVar[tuple[str, ...]] = ("seq", "arrival_time", *EVENT_PROPERTIES, "extra")
     """The columns of silver that `rebuild` reads."""
 
-    def __init__(self) -> None:
-        self.table: Structs = np.zeros(1024, ENTRY)
+    def __init__(self, room: int = 8192) -> None:
+        self._room = room
+        self.table: Structs = np.zeros(room, ENTRY)
         self.used = 0
         self.base = 0
         self.last_seq = -1
+        self.last_arrival = -(1 << 62)
         self.horizon_hours = 0
         self._marks: tuple[Int64s, Int64s] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
@@ -111,10 +117,25 @@ class DedupState:
         alive = np.searchsorted(known, -(-arrivals // SECOND) - horizon)
         return np.append(first, seqs[-1] + 1)[alive]
 
+    def reach(self, seq: int, cutoff: int) -> None:
+        """See that a `seq` can be told from the base in 32 bits; ids from before `cutoff` may be forgotten for that.
+
+        Raises:
+            LakewardenError: more than 4 billion events arrived within the horizon.
+        """
+        if seq - self.base >= 1 << 32:
+            self.sweep(cutoff, 0)
+        if seq - self.base >= 1 << 32:
+            raise LakewardenError(
+                f"{seq - self.base:,} events arrived within the horizon of {self.horizon_hours} hours; 4,294,967,296 are the most",
+                state="nothing of this micro-batch was written",
+                next="set a shorter `dedup_horizon_hours`",
+            )
+
     def sweep(self, cutoff: int, more: int) -> None:
         """Forget ids from before `cutoff` and make room for `more`."""
         live = _count_live(self.table, cutoff - self.base)
-        table = np.zeros(max(1024, int(live / SPARSE), int((live + more) / FULL) + 1), ENTRY)
+        table = np.zeros(max(self._room, int(live / SPARSE), int((live + more) / FULL) + 1), ENTRY)
         base = max(cutoff, self.base)
         _copy_live(self.table, cutoff - self.base, base - self.base, table)
         self.table, self.used, self.base = table, live, base
@@ -165,8 +186,7 @@ def _fold(rows: pl.DataFrame, release: Release, states: Sequence[DedupState]) ->
         picked = np.flatnonzero(shards == shard)
         if picked.size:
             cutoffs = state.cutoffs(seqs[picked], arrivals[picked], hours * 3600)
-            if seqs[-1] - state.base >= 1 << 32:
-                state.sweep(int(cutoffs[0]), picked.size)
+            state.reach(int(seqs[-1]), int(cutoffs[0]))
             done = 0
             while done < picked.size:
                 done, state.used = _fold_ids(
@@ -180,8 +200,9 @@ def _fold(rows: pl.DataFrame, release: Release, states: Sequence[DedupState]) ->
 def _begin(rows: pl.DataFrame, hours: int, states: Sequence[DedupState]) -> None:
     """Refuse rows that a state has seen, rows out of order, and a horizon further back than a state remembers."""
     first, last = int(rows["seq"][0]), int(rows["seq"][-1])
-    seen = max(state.last_seq for state in states)
-    if first <= seen or not rows["seq"].is_sorted() or not rows["arrival_time"].is_sorted():
+    arrivals = rows["arrival_time"].cast(pl.Int64)
+    seen, arrived = max(state.last_seq for state in states), max(state.last_arrival for state in states)
+    if first <= seen or arrivals[0] < arrived or not rows["seq"].is_sorted() or not arrivals.is_sorted():
         raise LakewardenError(
             f"rows from seq {first} on can't be folded into a state that has seen seq {seen}",
             state="the state is as it was; nothing was written",
@@ -194,7 +215,7 @@ def _begin(rows: pl.DataFrame, hours: int, states: Sequence[DedupState]) -> None
                 state="the state is as it was; nothing was written",
                 next="rebuild the state from silver under the new release",
             )
-        state.horizon_hours, state.last_seq = hours, last
+        state.horizon_hours, state.last_seq, state.last_arrival = hours, last, int(arrivals[-1])
 
 
 @lean

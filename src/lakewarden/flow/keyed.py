@@ -54,6 +54,9 @@ PAIR: Final = np.dtype([("key", "i8"), ("clock", "i8")])
 ROW: Final = np.dtype([("when", "i8"), ("amount", "i8")])
 """A recent row of a key: `when` is its clock times 4 plus two flags."""
 
+MOST_PAIRS: Final = 5
+"""How many pairs one row can add."""
+
 FULL: Final = 0.6
 SPARSE: Final = 0.4
 LARGEST: Final = (1 << 31) - 1
@@ -156,24 +159,40 @@ def last_seen(store: Store, pair: int, clock: int, owner: int) -> int:
     return NEVER
 
 
+@inlined
+def _matters(store: Store, at: int, memory: int) -> bool:
+    """Whether the pair at a place was seen within `memory` of its owner's own clock."""
+    pair = store.pairs[at]
+    if pair.key == 0:
+        return False
+    if pair.clock >= store.meta[NEWEST] - memory:  # no owner's clock is above the newest: spares a look at most owners
+        return True
+    return bool(pair.clock >= store.records[store.owners[at]].clock - memory)
+
+
+@lean
+def count_live(store: Store, memory: int) -> int:
+    """How many pairs still matter."""
+    live = 0
+    for at in range(store.pairs.size):
+        if _matters(store, at, memory):
+            live += 1
+    return live
+
+
 @lean
 def copy_live(store: Store, memory: int, pairs: Structs, owners: NDArray[np.int32]) -> None:
-    """Enter the pairs that still matter into an empty table: those seen within `memory` of their owner's own clock."""
-    surely = store.meta[NEWEST] - memory  # no owner's clock is above the newest: spares a look at most owners
-    live = 0
+    """Enter the pairs that still matter into an empty table."""
     for old in range(store.pairs.size):
-        pair = store.pairs[old]
-        if pair.key != 0 and (pair.clock >= surely or pair.clock >= store.records[store.owners[old]].clock - memory):
-            at = place_of(pairs, pair.key)
+        if _matters(store, old, memory):
+            at = place_of(pairs, store.pairs[old].key)
             while pairs[at].key != 0:
                 at += 1
                 if at == pairs.size:
                     at = 0
-            pairs[at].key = pair.key
-            pairs[at].clock = pair.clock
+            pairs[at].key = store.pairs[old].key
+            pairs[at].clock = store.pairs[old].clock
             owners[at] = store.owners[old]
-            live += 1
-    store.meta[USED_PAIRS] = live
 
 
 @inlined
@@ -213,17 +232,18 @@ class Keyed:
         record: dtype of a key's record; has `key` and `clock`.
         day: dtype of a day's sums; its first field is `when`, the day.
         memory: how long (microseconds of the owner's clock) a pair matters.
+        room: entries to begin with.
     """
 
-    def __init__(self, record: np.dtype[Any], day: np.dtype[Any], memory: int) -> None:
+    def __init__(self, record: np.dtype[Any], day: np.dtype[Any], memory: int, room: int = 8192) -> None:
         self._memory = memory
         self.store = Store(
-            np.zeros(1024, np.int64),
-            np.zeros(512, record),
-            np.zeros(1024, PAIR),
-            np.zeros(1024, np.int32),
-            np.zeros(1024, ROW),
-            np.zeros(1024, day),
+            np.zeros(int(room / FULL) + 1, np.int64),
+            np.zeros(room, record),
+            np.zeros(room, PAIR),
+            np.zeros(room, np.int32),
+            np.zeros(room, ROW),
+            np.zeros(room, day),
             np.zeros(META, np.int64),
         )
 
@@ -247,9 +267,11 @@ class Keyed:
             copy_index(store.slots, slots)
             self.store = store._replace(slots=slots, records=records)
         elif need == NEED_PAIRS:
-            size = int(store.meta[USED_PAIRS] / SPARSE)
+            live = count_live(store, self._memory)
+            size = int((live + MOST_PAIRS) / SPARSE)
             pairs, owners = np.zeros(size, PAIR), np.zeros(size, np.int32)
             copy_live(store, self._memory, pairs, owners)
+            store.meta[USED_PAIRS] = live
             self.store = store._replace(pairs=pairs, owners=owners)
         elif need == NEED_ROWS:
             self.store = store._replace(rows=_longer(store.rows, int(store.meta[SPACE])))
