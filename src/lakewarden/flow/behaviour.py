@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakewarden.errors import LakewardenError
 from lakewarden.flow.accounts import AccountFeatures, fold_accounts
-from lakewarden.flow.hashing import hash64, shard_of
+from lakewarden.flow.hashing import hash_of, shard_of
 from lakewarden.flow.keyed import Keyed
 from lakewarden.flow.labels import FraudFeatures, look_up
 from lakewarden.flow.parties import ASK, UPDATE, PartyFeatures, fold_parties
@@ -29,8 +29,6 @@ from lakewarden.flow.windows import (
     PARTY,
     PARTY_DAY,
     UNKNOWN,
-    Int8s,
-    Int64s,
     Rows,
 )
 from lakewarden.tables import BEHAVIOUR
@@ -136,19 +134,19 @@ def behaviour_sharded(rows: pl.DataFrame, release: Release, states: Sequence[Beh
     """
     settings = release.settings
     _begin(rows, states)
-    near = _near(rows["amount_base_minor"], settings.reporting_threshold_minor)
-    entries = _rows(rows, rows["event_time"], rows["event_time"], near, ask=True)
-    folded = _fold(entries, states, settings.label_delay_days, ask=True)
+    threshold, minor = settings.reporting_threshold_minor, pl.col("amount_base_minor")
+    near = (minor >= threshold - threshold // 5) & (minor < threshold)  # from 0.8 of it on
+    receiver = hash_of(pl.lit("c:") + pl.col("account_id"))
+    folded = _fold(_rows(rows, "event_time", "event_time", near, receiver), states, settings.label_delay_days, ask=True)
     of_party = look_up(folded.rows.party, folded.parties.party_clock, labels.parties)
     of_account = look_up(folded.rows.account, folded.accounts.clock, labels.accounts)
-    return _assembled(rows, folded, near, of_party, of_account)
+    return _assembled(rows, folded, of_party, of_account)
 
 
 def rebuild_sharded(silver: pl.DataFrame, settings: FlowSettings, states: Sequence[BehaviourState]) -> None:
     """As `BehaviourState.rebuild`, for as many shards as there are states."""
     _begin(silver, states)
-    near = silver["near_threshold"].fill_null(value=False).cast(pl.Int8).to_numpy()
-    entries = _rows(silver, silver["clock"], silver["party_clock"], near, ask=False)
+    entries = _rows(silver, "clock", "party_clock", pl.col("near_threshold"), pl.lit(0, pl.Int64))
     _fold(entries, states, settings.label_delay_days, ask=False)
 
 
@@ -168,34 +166,25 @@ def _begin(rows: pl.DataFrame, states: Sequence[BehaviourState]) -> None:
         state.last_seq = last
 
 
-def _near(amounts: pl.Series, threshold: int) -> Int8s:
-    """Whether each amount is in [0.8 threshold, threshold); `UNKNOWN` for null."""
-    minor = amounts.fill_null(0).to_numpy()
-    return np.where(amounts.is_null().to_numpy(), UNKNOWN, (minor >= threshold - threshold // 5) & (minor < threshold)).astype(np.int8)
-
-
-def _rows(frame: pl.DataFrame, time: pl.Series, party_time: pl.Series, near: Int8s, *, ask: bool) -> Rows:
-    receivers = hash64(frame.select(pl.lit("c:") + pl.col("account_id")).to_series()) if ask else np.zeros(frame.height, np.int64)
-    amounts = frame["amount_base_minor"]
-    rows = Rows(
-        _microseconds(time),
-        _microseconds(party_time),
-        hash64(frame["account_id"]),
-        hash64(frame["party_id"]),
-        receivers,
-        hash64(frame["country"]),
-        hash64(frame["device_id"]),
-        np.clip(amounts.fill_null(0).to_numpy(), -DAY_LIMIT, DAY_LIMIT),
-        amounts.is_not_null().cast(pl.Int8).to_numpy(),
-        near,
+def _rows(frame: pl.DataFrame, time: str, party_time: str, near: pl.Expr, receiver: pl.Expr) -> Rows:
+    """A frame's columns as the loops want them, by one query."""
+    minor = pl.col("amount_base_minor")
+    columns = frame.select(
+        pl.col(time).cast(pl.Int64).fill_null(0).alias("time"),
+        pl.col(party_time).cast(pl.Int64).fill_null(0).alias("party_time"),
+        hash_of(pl.col("account_id")).alias("account"),
+        hash_of(pl.col("party_id")).alias("party"),
+        receiver.alias("receiver"),
+        hash_of(pl.col("country")).alias("country"),
+        hash_of(pl.col("device_id")).alias("device"),
+        minor.fill_null(0).clip(-DAY_LIMIT, DAY_LIMIT).alias("amount"),
+        minor.is_not_null().cast(pl.Int8).alias("known"),
+        near.cast(pl.Int8).fill_null(UNKNOWN).alias("near"),
     )
+    rows = Rows(*(column.to_numpy() for column in columns.get_columns()))
     for column in rows:
         column.setflags(write=False)  # all alike: a loop is compiled once for each kind of arguments
     return rows
-
-
-def _microseconds(times: pl.Series) -> Int64s:
-    return times.cast(pl.Int64).fill_null(0).to_numpy()
 
 
 def _fold(rows: Rows, states: Sequence[BehaviourState], delay: int, *, ask: bool) -> _Folded:
@@ -228,9 +217,9 @@ def _features(kind: type[_Features], height: int) -> _Features:
     return kind(*columns)
 
 
-def _assembled(rows: pl.DataFrame, folded: _Folded, near: Int8s, of_party: FraudFeatures, of_account: FraudFeatures) -> pl.DataFrame:
+def _assembled(rows: pl.DataFrame, folded: _Folded, of_party: FraudFeatures, of_account: FraudFeatures) -> pl.DataFrame:
     """Rows and features side by side, without a copy of either."""
-    columns: dict[str, NDArray[Any]] = {**folded.accounts._asdict(), **folded.parties._asdict(), "near_threshold": near}
+    columns: dict[str, NDArray[Any]] = {**folded.accounts._asdict(), **folded.parties._asdict(), "near_threshold": folded.rows.near}
     for days, frauds in ((1, of_party.days_1), (7, of_party.days_7), (30, of_party.days_30)):
         delayed = columns[f"p_delayed_count_{days}d"]
         columns[f"p_fraud_{days}d"] = frauds

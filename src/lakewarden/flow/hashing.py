@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import polars as pl
-import polars_hash as plh
+import polars_hash  # noqa: F401  (its import gives expressions the name `nchash`)
 from numpy.typing import NDArray
 
 from lakewarden.compiled import inlined, lean
@@ -23,6 +23,11 @@ _FIRST: Final = -7046029288634856825  # 0x9E3779B185EBCA87, -4417276706812531889
 _SECOND: Final = -4417276706812531889
 _LOW_33: Final = (1 << 31) - 1
 _LOW_35: Final = (1 << 35) - 1
+
+
+def hash_of(values: pl.Expr) -> pl.Expr:
+    """As `hash64`, as an expression: to hash many columns at once."""
+    return values.nchash.xxh3_64().fill_null(0).reinterpret(signed=True)  # type: ignore[attr-defined, no-any-return]  # a plugin's name
 
 
 def hash64(values: pl.Series) -> Int64s:
@@ -38,8 +43,7 @@ def hash64(values: pl.Series) -> Int64s:
         none = np.zeros(values.len(), dtype=np.int64)
         none.setflags(write=False)
         return none
-    hashed = values.to_frame("v").select(plh.col("v").nchash.xxh3_64().fill_null(0).reinterpret(signed=True))
-    return hashed.to_series().to_numpy()
+    return values.to_frame("v").select(hash_of(pl.col("v"))).to_series().to_numpy()
 
 
 @inlined
@@ -97,11 +101,11 @@ def content_hash(rows: pl.DataFrame, columns: tuple[str, ...]) -> Int64s:
     A sum of mixed values, each salted with its column's name, so that a column of nulls costs nothing.
     """
     total = np.zeros(rows.height, dtype=np.int64)
-    present = [c for c in columns if c in rows.columns and rows[c].null_count() < rows.height]
-    texts = [c for c in present if rows.schema[c] in (pl.String, pl.Binary)]
-    hashes = rows.select(plh.col(c).nchash.xxh3_64().fill_null(0).reinterpret(signed=True) for c in texts)
-    for name in present:
-        values = hashes[name].to_numpy() if name in texts else _value_hash(rows[name])
+    present = {c.name: c for c in rows.get_columns() if c.name in columns and c.null_count() < rows.height}
+    texts = [name for name, column in present.items() if column.dtype in (pl.String, pl.Binary)]
+    hashes = rows.select(hash_of(pl.col(name)) for name in texts)
+    for name, column in present.items():
+        values = hashes[name].to_numpy() if name in texts else _value_hash(column)
         _accumulate(total, values, _salt(name))
     return total
 

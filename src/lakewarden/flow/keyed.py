@@ -58,7 +58,10 @@ MOST_PAIRS: Final = 5
 """How many pairs one row can add."""
 
 FULL: Final = 0.6
-SPARSE: Final = 0.4
+FULL_PAIRS: Final = 0.7
+SPARSE_PAIRS: Final = 0.5
+"""How full an index and a table of pairs may get, and how full a table of pairs begins."""
+
 LARGEST: Final = (1 << 31) - 1
 
 
@@ -219,7 +222,7 @@ def record_of(store: Store, key: int) -> int:
 @inlined
 def pairs_full(store: Store, more: int) -> bool:
     """Whether there is no room for `more` pairs; then `meta` says so."""
-    full = store.meta[USED_PAIRS] + more > FULL * store.pairs.size
+    full = store.meta[USED_PAIRS] + more > FULL_PAIRS * store.pairs.size
     if full:
         store.meta[NEED] = NEED_PAIRS
     return bool(full)
@@ -268,7 +271,7 @@ class Keyed:
             self.store = store._replace(slots=slots, records=records)
         elif need == NEED_PAIRS:
             live = count_live(store, self._memory)
-            size = int((live + MOST_PAIRS) / SPARSE)
+            size = int((live + MOST_PAIRS) / SPARSE_PAIRS)
             pairs, owners = np.zeros(size, PAIR), np.zeros(size, np.int32)
             copy_live(store, self._memory, pairs, owners)
             store.meta[USED_PAIRS] = live
