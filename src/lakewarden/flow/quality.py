@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lakewarden.errors import ConfigurationError
 from lakewarden.flow import verdicts
 from lakewarden.flow.decode import decode, file_under
 from lakewarden.rules.quality import BoundRule, bind, check_columns
@@ -85,9 +86,7 @@ def row_schema(contract: CompiledContract, settings: FlowSettings) -> Mapping[st
 
 def _evaluate(rows: pl.DataFrame, ready: Sequence[BoundRule]) -> dict[str, NDArray[np.uint8]]:
     """Each rule's verdict on each row: passes, fails or not evaluated."""
-    found = rows.select(
-        each.fails.cast(pl.UInt8).fill_null(_NOT_EVALUATED).alias(each.rule.name) for each in ready if each.fails is not None
-    )
+    found = _select(rows, ready)
     verdict = {name: found[name].to_numpy() for name in found.columns}
     if not verdicts.counts_of(rows).any():
         return verdict
@@ -99,6 +98,24 @@ def _evaluate(rows: pl.DataFrame, ready: Sequence[BoundRule]) -> dict[str, NDArr
             changed[np.concatenate(excluded)] = _NOT_EVALUATED
             verdict[each.rule.name] = changed
     return verdict
+
+
+def _select(rows: pl.DataFrame, ready: Sequence[BoundRule]) -> pl.DataFrame:
+    """The verdicts as columns. A rule whose expression breaks on a value is named: it, not the row, is wrong."""
+    verdicts_of = [each.fails.cast(pl.UInt8).fill_null(_NOT_EVALUATED).alias(each.rule.name) for each in ready if each.fails is not None]
+    try:
+        return rows.select(verdicts_of)
+    except pl.exceptions.PolarsError:
+        for each, verdict in zip(ready, verdicts_of, strict=True):
+            try:
+                rows.select(verdict)
+            except pl.exceptions.PolarsError as error:
+                raise ConfigurationError(
+                    f"quality rule {each.rule.name} can't be evaluated: {' '.join(str(error).split())[:300]}",
+                    state="no row of the micro-batch was judged",
+                    next="correct conf/dq_rules.yaml",
+                ) from error
+        raise
 
 
 def _broken(rows: pl.DataFrame) -> dict[str, Rows]:

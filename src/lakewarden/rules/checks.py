@@ -176,20 +176,23 @@ def is_valid_timestamp(context: Context, column: str) -> Condition:
     """The text must be an RFC 3339 instant."""
     pattern = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
     value = pl.col(column)
-    real = value.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_not_null()
-    return Condition(~(value.str.contains(pattern) & real), f"{column} must be an RFC 3339 instant", column)
+    unreal = value.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_null()
+    fails = pl.when(value.is_not_null()).then(~value.str.contains(pattern) | unreal)
+    return Condition(fails, f"{column} must be an RFC 3339 instant", column)
 
 
 def is_valid_date(context: Context, column: str, date_format: str = "%Y-%m-%d") -> Condition:
     """The text must be a date in `date_format` (strftime)."""
     value = pl.col(column)
-    fails = value.is_not_null() & value.str.to_date(date_format, strict=False).is_null()
-    return Condition(pl.when(value.is_not_null()).then(fails), f"{column} must be a date such as {date_format}", column)
+    fails = pl.when(value.is_not_null()).then(value.str.to_date(date_format, strict=False).is_null())
+    return Condition(fails, f"{column} must be a date such as {date_format}", column)
 
 
 def sql_expression(context: Context, expression: str, msg: str | None = None, negate: bool = False) -> Condition:
     """The SQL condition must hold (with `negate`, must not); `msg` says so in plain English."""
     holds = condition(expression)
+    if not holds.meta.root_names():
+        raise ValueError(f"expression {expression!r} names no column")
     return Condition(holds if negate else ~holds, msg or f"{'not ' if negate else ''}{' '.join(expression.split())}")
 
 
@@ -254,7 +257,10 @@ def build(function: str, arguments: Mapping[str, Any], context: Context) -> Cond
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in arguments:
             raise ValueError(f"argument {name!r} is missing; {takes}")
-    return FUNCTIONS[function](context, **arguments)
+    try:
+        return FUNCTIONS[function](context, **arguments)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise ValueError(f"{function} can't be used with these arguments: {' '.join(str(error).split())[:200]}") from error
 
 
 def _types(accepted: tuple[type, ...]) -> str:
