@@ -24,13 +24,11 @@ from lakewarden.flow.scanner import (
     TEXTS,
     TIME,
     WORDS,
-    Bytes,
     Columns,
     Flags,
-    Ints,
     put_lists,
-    put_texts,
 )
+from lakewarden.flow.tokens import Bytes, Ints, put_texts
 
 _ARROW: Final = {TIME: pa.timestamp("us", "UTC")}
 

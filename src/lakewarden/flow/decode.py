@@ -18,7 +18,8 @@ from lakewarden.flow import verdicts
 from lakewarden.flow.columns import Assembly
 from lakewarden.flow.exact import NOTHING, Exact, canonical, read_exactly
 from lakewarden.flow.plan import DecodePlan, plan
-from lakewarden.flow.scanner import DOUBT, PLAIN_AND_MORE, Bytes, Ints, gather_unknown, scan
+from lakewarden.flow.scanner import DOUBT, PLAIN_AND_MORE, gather_unknown, scan
+from lakewarden.flow.tokens import Bytes, Ints
 
 if TYPE_CHECKING:
     from lakewarden.contracts.compiler import CompiledContract

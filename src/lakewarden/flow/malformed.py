@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from lakewarden.compiled import compiled
-from lakewarden.flow.scanner import Bytes
+from lakewarden.flow.tokens import Bytes
 
 DEEPEST: Final = 1024
 """Deeper nesting than this is refused, as the parser does."""

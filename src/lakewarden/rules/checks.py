@@ -275,6 +275,8 @@ def _trimmed(column: str, trim: bool) -> pl.Expr:
 def _member(column: str, values: list[Any] | tuple[Any, ...], case_sensitive: bool) -> pl.Expr:
     if not values:
         raise ValueError("the list must not be empty")
+    if not all(isinstance(each, str | int | float) for each in values):
+        raise ValueError("the list must hold texts, numbers, or true and false")
     value = pl.col(column)
     if case_sensitive:
         return value.is_in(pl.Series(list(values)).implode())

@@ -232,12 +232,11 @@ def _parsed(sql: str, key: str) -> pl.Expr:
 
 def _bind(rule: QualityRule, context: Context) -> BoundRule:
     made = build(rule.function, dict(rule.arguments), context)
-    text = rule.description or made.text
     if made.fails is None or not rule.enabled:
-        return BoundRule(rule, None, frozenset(), text, None)
+        return BoundRule(rule, None, frozenset(), made.text, None)
     fails, reads = made.fails, set(made.fails.meta.root_names())
     if rule.filter:
         speaks = condition(rule.filter)
         reads |= set(speaks.meta.root_names())
         fails = pl.when(speaks).then(fails)
-    return BoundRule(rule, fails, frozenset(reads), text, made.shows)
+    return BoundRule(rule, fails, frozenset(reads), made.text, made.shows)

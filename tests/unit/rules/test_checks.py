@@ -109,6 +109,7 @@ def test_every_function_is_in_the_list_above() -> None:
         ("is_not_null", {"column": 5}, "argument 'column' must be a text, not 5"),
         ("is_in_list", {"column": "a", "allowed": "x"}, "argument 'allowed' must be a list, not 'x'"),
         ("is_in_list", {"column": "a", "allowed": []}, "the list must not be empty"),
+        ("is_in_list", {"column": "a", "allowed": [{}]}, "the list must hold texts, numbers, or true and false"),
         ("is_in_list", {"column": "a", "allowed": [1, "x"]}, "can't be used with these arguments"),
         ("is_not_less_than", {"column": "a", "limit": True}, "argument 'limit' must be a whole number or a number or a text, not True"),
         ("is_not_less_than", {"column": "a", "limit": "SUM(a)"}, "uses SUM; a rule sees one row"),
