@@ -93,6 +93,14 @@ BEHAVIOUR: Final[dict[str, pl.DataType]] = {
     "p_since_first_fraud_s": pl.Float64(),
     "p_since_last_fraud_s": pl.Float64(),
     "a_fraud_30d": pl.Int64(),
+    "a_usual_sum": pl.Int64(),
+    "a_usual_count": pl.Int64(),
+    "a_ratio_usual": pl.Float64(),
+    "a_unusual_count": pl.Int64(),
+    "a_since_unusual_s": pl.Float64(),
+    "a_unusual_ratio_max": pl.Float64(),
+    "p_fraud_lone_30d": pl.Int64(),
+    "p_since_first_lone_fraud_s": pl.Float64(),
 }
 """What the behaviour stage adds (a_: own account, p_: the other side, in_: money received by this account)."""
 

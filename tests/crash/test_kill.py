@@ -43,12 +43,20 @@ def new_lake(path: Path, source: Path) -> lakewarden.Lake:
     return lake
 
 
-def wait_until_held(lake: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the stream has the lease: from here on it writes."""
-    marker = lake / "_lease.json"
-    before = marker.stat().st_mtime_ns if marker.exists() else 0
-    while process.poll() is None and not (marker.exists() and marker.stat().st_mtime_ns > before and marker.stat().st_size):
-        time.sleep(0.005)
+def wait_for_a_moment(lake: Path, process: subprocess.Popen[bytes], dice: random.Random) -> None:
+    """Some instruction: every other time anywhere from the start on (imports, recovery), else shortly after bronze has grown."""
+    log = lake / "transactions_bronze" / "_delta_log"
+    before = newest(log)
+    if dice.random() < 0.5:
+        time.sleep(dice.uniform(0.5, 2.5))
+        return
+    while process.poll() is None and newest(log) == before:
+        time.sleep(0.002)
+    time.sleep(dice.uniform(0.0, 0.25))
+
+
+def newest(log: Path) -> str:
+    return max((entry.name for entry in log.glob("*.json")), default="")
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +74,7 @@ def test_killed_at_random_points_the_tables_are_as_if_undisturbed(tmp_path, simu
     killed = 0
     while killed < KILLS:
         process = start(tmp_path / "lake", simulated)
-        wait_until_held(tmp_path / "lake", process)
-        time.sleep(dice.uniform(0.0, 0.6))
+        wait_for_a_moment(tmp_path / "lake", process, dice)
         if process.poll() is not None:
             out, err = process.communicate()
             pytest.fail(f"the stream ended after {killed} kills, before it could be killed again: {out!r} {err!r}")

@@ -149,6 +149,7 @@ def of_account(row: dict[str, Any], earlier: list[dict[str, Any]], threshold: in
         [r for r in mine if r["clock"] >= clock - DAY],
         *([r for r in mine if r["clock"] // DAY > clock // DAY - d] for d in (7, 30)),
     )
+    told |= usual(row, mine)
     told["a_zscore_30d"] = zscore(month, row["amount_base_minor"])
     for name, column in (("a_new_country", "country"), ("a_new_device", "device_id"), ("a_new_party", "party_id")):
         seen = any(r[column] == row[column] and clock - r["clock"] <= 30 * DAY for r in mine)
@@ -161,6 +162,59 @@ def of_account(row: dict[str, Any], earlier: list[dict[str, Any]], threshold: in
     now = max(clock, received[-1]["party_clock"] + 1) if received else clock
     told |= {k.replace("in_in", "in"): v for k, v in history(received, "party_clock", now, "in", None).items()}
     return told
+
+
+def usual(row: dict[str, Any], mine: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is usual for an account, by going through all its earlier rows."""
+    total = count = 0
+    unusual: list[tuple[int, float]] = []
+    before = None
+    for r in [*mine, row]:
+        if before is not None and r["clock"] - before > 38 * DAY:
+            total, count, unusual = 0, 0, []
+        if unusual and r["clock"] - unusual[-1][0] > 7 * DAY:
+            unusual = []
+        before, x = r["clock"], min(r["amount"], 1 << 50)
+        share = x * count / total if r["amount_base_minor"] is not None and count >= 3 and total > 0 else None
+        if r is row:
+            break
+        if r["amount_base_minor"] is None:
+            continue
+        if count < 3 or 2 * x * count <= 5 * total:
+            total, count = total + x, count + 1
+        if share is not None and share > 2.5:
+            unusual.append((r["clock"], share))
+    return {
+        "a_usual_sum": total,
+        "a_usual_count": count,
+        "a_ratio_usual": share,
+        "a_unusual_count": len(unusual),
+        "a_since_unusual_s": (row["clock"] - unusual[-1][0]) / 1e6 if unusual else None,
+        "a_unusual_ratio_max": max(share for _, share in unusual) if unusual else None,
+    }
+
+
+def lone_frauds(labels: list[dict[str, Any]], party: str, clock: int) -> list[tuple[int, int]]:
+    """(known, event) of a party's frauds that hold at a clock and that no other fraud of their account explains by then."""
+    spells: list[dict[str, Any]] = []
+    for transaction in {label["transaction_id"] for label in labels}:
+        known, spell = -(10**30), None
+        for label in labels:
+            if label["transaction_id"] != transaction:
+                continue
+            known = max(known, label["known_time"], label["event_time"])
+            if label["is_fraud"] and spell is None:
+                spell = {**label, "known": known, "end": 10**30}
+                spells.append(spell)
+            elif not label["is_fraud"] and spell is not None:
+                spell["end"], spell = known, None
+    held = []
+    for one in spells:
+        near = [o["known"] for o in spells if o["account_id"] == one["account_id"] and o["party_id"] != one["party_id"]
+                and abs(o["event_time"] - one["event_time"]) <= 14 * DAY]  # fmt: skip
+        if one["party_id"] == party and one["known"] <= clock < min([one["end"], *near]):
+            held.append((one["known"], one["event_time"]))
+    return held
 
 
 def of_party(row: dict[str, Any], earlier: list[dict[str, Any]], delay: int, labels: list[dict[str, Any]]) -> dict[str, Any]:
@@ -177,6 +231,10 @@ def of_party(row: dict[str, Any], earlier: list[dict[str, Any]], delay: int, lab
     recent = [event for _, event in frauds if event >= clock - 45 * DAY]
     told["p_since_first_fraud_s"] = (clock - min(recent)) / 1e6 if recent else None
     told["p_since_last_fraud_s"] = (clock - max(recent)) / 1e6 if recent else None
+    lone = lone_frauds(labels, row["party_id"], clock)
+    told["p_fraud_lone_30d"] = sum(known > clock - 30 * DAY for known, _ in lone)
+    recent = [event for _, event in lone if event >= clock - 45 * DAY]
+    told["p_since_first_lone_fraud_s"] = (clock - min(recent)) / 1e6 if recent else None
     return told
 
 

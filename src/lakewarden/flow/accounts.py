@@ -26,6 +26,7 @@ from lakewarden.flow.keyed import (
     place_of,
     record_of,
 )
+from lakewarden.flow.usual import forget, learn, ratio_usual
 from lakewarden.flow.windows import (
     ACCOUNT_DAYS,
     DAY,
@@ -79,6 +80,12 @@ class AccountFeatures(NamedTuple):
     a_since_last_s: Floats
     a_ratio_mean_30d: Floats
     a_zscore_30d: Floats
+    a_usual_sum: Int64s
+    a_usual_count: Int64s
+    a_ratio_usual: Floats
+    a_unusual_count: Int64s
+    a_since_unusual_s: Floats
+    a_unusual_ratio_max: Floats
     a_new_country: Int8s
     a_new_device: Int8s
     a_new_party: Int8s
@@ -180,6 +187,26 @@ def _tell(record: Record, previous: int, clock: int, i: int, rows: Rows, out: Ac
 
 
 @inlined
+def _usual(record: Record, previous: int, clock: int, i: int, rows: Rows, out: AccountFeatures) -> None:
+    """Say what was usual before a row, and learn from it. A rebuilt row brings what was usual before it: others may lack."""
+    if rows.usual_count.size > 0:
+        record.usual_sum, record.usual_count = rows.usual_sum[i], rows.usual_count[i]
+        record.unusual_count, record.unusual_clock = rows.unusual_count[i], rows.unusual_clock[i]
+        record.unusual_max = rows.unusual_max[i]
+    else:
+        forget(record, previous, clock)
+    ratio_of = ratio_usual(record, rows.amount[i], rows.known[i])
+    out.a_usual_sum[i] = record.usual_sum
+    out.a_usual_count[i] = record.usual_count
+    out.a_ratio_usual[i] = ratio_of
+    out.a_unusual_count[i] = record.unusual_count
+    if record.unusual_count > 0:
+        out.a_since_unusual_s[i] = float(clock - record.unusual_clock) / 1e6
+        out.a_unusual_ratio_max[i] = record.unusual_max
+    learn(record, rows.amount[i], rows.known[i], ratio_of, clock)
+
+
+@inlined
 def _add(record: Record, store: Store, clock: int, i: int, rows: Rows, flags: int) -> None:
     """Add a row to all windows of its account."""
     amount = rows.amount[i]
@@ -260,6 +287,7 @@ def fold_accounts(start: int, picked: Int64s, rows: Rows, store: Store, out: Acc
         if not make_room(record, store.rows, store.days, store.meta, today):
             return j
         _tell(record, previous, clock, i, rows, out)
+        _usual(record, previous, clock, i, rows, out)
         out.a_new_country[i] = _new_country(store, slot, rows.country[i], clock)
         out.a_new_device[i] = _new_device(store, slot, rows.device[i], clock)
         flags = NEAR if rows.near[i] == 1 else 0

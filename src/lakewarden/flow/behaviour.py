@@ -67,6 +67,11 @@ class BehaviourState:
         "device_id",
         "amount_base_minor",
         "near_threshold",
+        "a_usual_sum",
+        "a_usual_count",
+        "a_unusual_count",
+        "a_since_unusual_s",
+        "a_unusual_ratio_max",
     )
     """The columns of silver that `rebuild` reads."""
 
@@ -140,13 +145,14 @@ def behaviour_sharded(rows: pl.DataFrame, release: Release, states: Sequence[Beh
     folded = _fold(_rows(rows, "event_time", "event_time", near, receiver), states, settings.label_delay_days, ask=True)
     of_party = look_up(folded.rows.party, folded.parties.party_clock, labels.parties)
     of_account = look_up(folded.rows.account, folded.accounts.clock, labels.accounts)
-    return _assembled(rows, folded, of_party, of_account)
+    of_lone = look_up(folded.rows.party, folded.parties.party_clock, labels.lone)
+    return _assembled(rows, folded, of_party, of_account, of_lone)
 
 
 def rebuild_sharded(silver: pl.DataFrame, settings: FlowSettings, states: Sequence[BehaviourState]) -> None:
     """As `BehaviourState.rebuild`, for as many shards as there are states."""
     _begin(silver, states)
-    entries = _rows(silver, "clock", "party_clock", pl.col("near_threshold"), pl.lit(0, pl.Int64))
+    entries = _rows(silver, "clock", "party_clock", pl.col("near_threshold"), pl.lit(0, pl.Int64), usual=True)
     _fold(entries, states, settings.label_delay_days, ask=False)
 
 
@@ -166,9 +172,17 @@ def _begin(rows: pl.DataFrame, states: Sequence[BehaviourState]) -> None:
         state.last_seq = last
 
 
-def _rows(frame: pl.DataFrame, time: str, party_time: str, near: pl.Expr, receiver: pl.Expr) -> Rows:
-    """A frame's columns as the loops want them, by one query."""
+def _rows(frame: pl.DataFrame, time: str, party_time: str, near: pl.Expr, receiver: pl.Expr, *, usual: bool = False) -> Rows:
+    """A frame's columns as the loops want them, by one query; `usual`: with what each row said of its account's usual amount."""
     minor = pl.col("amount_base_minor")
+    since = (pl.col("a_since_unusual_s") * 1e6).round().cast(pl.Int64)
+    told = (
+        pl.col("a_usual_sum").fill_null(0),
+        pl.col("a_usual_count").fill_null(0),
+        pl.col("a_unusual_count").fill_null(0),
+        (pl.col(time).cast(pl.Int64) - since).fill_null(0).alias("unusual_clock"),
+        pl.col("a_unusual_ratio_max").fill_null(0.0),
+    )
     columns = frame.select(
         pl.col(time).cast(pl.Int64).fill_null(0).alias("time"),
         pl.col(party_time).cast(pl.Int64).fill_null(0).alias("party_time"),
@@ -180,8 +194,10 @@ def _rows(frame: pl.DataFrame, time: str, party_time: str, near: pl.Expr, receiv
         minor.fill_null(0).clip(-DAY_LIMIT, DAY_LIMIT).alias("amount"),
         minor.is_not_null().cast(pl.Int8).alias("known"),
         near.cast(pl.Int8).fill_null(UNKNOWN).alias("near"),
+        *(told if usual else ()),
     )
-    rows = Rows(*(column.to_numpy() for column in columns.get_columns()))
+    untold = () if usual else (*(np.zeros(0, np.int64) for _ in range(4)), np.zeros(0))
+    rows = Rows(*(column.to_numpy() for column in columns.get_columns()), *untold)
     for column in rows:
         column.setflags(write=False)  # all alike: a loop is compiled once for each kind of arguments
     return rows
@@ -217,7 +233,9 @@ def _features(kind: type[_Features], height: int) -> _Features:
     return kind(*columns)
 
 
-def _assembled(rows: pl.DataFrame, folded: _Folded, of_party: FraudFeatures, of_account: FraudFeatures) -> pl.DataFrame:
+def _assembled(
+    rows: pl.DataFrame, folded: _Folded, of_party: FraudFeatures, of_account: FraudFeatures, of_lone: FraudFeatures
+) -> pl.DataFrame:
     """Rows and features side by side, without a copy of either."""
     columns: dict[str, NDArray[Any]] = {**folded.accounts._asdict(), **folded.parties._asdict(), "near_threshold": folded.rows.near}
     for days, frauds in ((1, of_party.days_1), (7, of_party.days_7), (30, of_party.days_30)):
@@ -226,6 +244,7 @@ def _assembled(rows: pl.DataFrame, folded: _Folded, of_party: FraudFeatures, of_
         columns[f"p_fraud_share_{days}d"] = np.divide(frauds, delayed, out=np.full(frauds.size, np.nan), where=delayed > 0)
     columns["p_since_first_fraud_s"], columns["p_since_last_fraud_s"] = of_party.since_first, of_party.since_last
     columns["a_fraud_30d"] = of_account.days_30
+    columns["p_fraud_lone_30d"], columns["p_since_first_lone_fraud_s"] = of_lone.days_30, of_lone.since_first
     no_account, no_party = _bits(folded.rows.account != 0), _bits(folded.rows.party != 0)
     arrays = {name: _arrow(columns[name], no_party if name.startswith(("p_", "party_")) else no_account, name) for name in BEHAVIOUR}
     features = pl.from_arrow(pa.table(arrays))

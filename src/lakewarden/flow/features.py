@@ -32,6 +32,13 @@ DIRECT: Final = (
     "p_since_first_fraud_s",
     "p_since_last_fraud_s",
     "a_fraud_30d",
+    "a_usual_count",
+    "a_ratio_usual",
+    "a_unusual_count",
+    "a_since_unusual_s",
+    "a_unusual_ratio_max",
+    "p_fraud_lone_30d",
+    "p_since_first_lone_fraud_s",
     "customer_risk",
     "account_age_days",
     "country_risk",
@@ -50,6 +57,7 @@ COMPUTED: Final[dict[str, pl.Expr]] = {
     "is_transfer": pl.col("event_type") == "TRANSFER",
     "is_online": pl.col("channel").is_in(["ONLINE", "MOBILE"]),
     "a_share_of_daily_limit": (pl.col("a_sum_24h") + pl.col("amount_base_minor")) / pl.col("limit_daily_minor"),
+    "a_usual_mean": pl.col("a_usual_sum") / pl.col("a_usual_count"),
     "a_amount_to_received_24h": pl.col("amount_base_minor") / pl.col("in_sum_24h"),
 }
 """Features made of several columns. Day 0 of 1970 was a Thursday."""
@@ -57,7 +65,7 @@ COMPUTED: Final[dict[str, pl.Expr]] = {
 FEATURES: Final = (*COMPUTED, *DIRECT)
 """Every feature, in the order of the matrix's columns."""
 
-NEEDS: Final = (*DIRECT, "amount_base_minor", "event_time", "event_type", "channel", "limit_daily_minor")
+NEEDS: Final = (*DIRECT, "a_usual_sum", "amount_base_minor", "event_time", "event_type", "channel", "limit_daily_minor")
 """The silver columns that `matrix` reads."""
 
 Tails: TypeAlias = int
@@ -72,6 +80,9 @@ SURPRISING: Final[dict[str, Tails]] = {
             "a_amount_to_received_24h",
             "a_ratio_mean_30d",
             "a_zscore_30d",
+            "a_ratio_usual",
+            "a_unusual_count",
+            "a_unusual_ratio_max",
             "p_ratio_mean_30d",
             "a_count_1h",
             "a_count_24h",
@@ -88,6 +99,7 @@ SURPRISING: Final[dict[str, Tails]] = {
             "p_fraud_7d",
             "p_fraud_30d",
             "p_fraud_share_30d",
+            "p_fraud_lone_30d",
             "a_fraud_30d",
             "customer_risk",
             "country_risk",

@@ -62,12 +62,13 @@ class LabelIndex:
 
     parties: Frauds
     accounts: Frauds
+    lone: Frauds
     frauds: int
 
     @classmethod
     def empty(cls) -> LabelIndex:
         """No label known."""
-        return cls(_no_frauds(), _no_frauds(), 0)
+        return cls(_no_frauds(), _no_frauds(), _no_frauds(), 0)
 
     @classmethod
     def build(cls, labels: pl.DataFrame) -> LabelIndex:
@@ -77,12 +78,12 @@ class LabelIndex:
         transaction's time, nor before an earlier label of the same transaction.
         """
         spells = _spells(labels)
-        return cls(_frauds(spells, "party_id"), _frauds(spells, "account_id"), spells.height)
+        return cls(_frauds(spells, "party_id"), _frauds(spells, "account_id"), _frauds(_lone(spells), "party_id"), spells.height)
 
     @property
     def bytes(self) -> int:
         """Size of all arrays."""
-        return sum(array.nbytes for array in (*self.parties, *self.accounts))
+        return sum(array.nbytes for array in (*self.parties, *self.accounts, *self.lone))
 
 
 def _spells(labels: pl.DataFrame) -> pl.DataFrame:
@@ -102,6 +103,27 @@ def _spells(labels: pl.DataFrame) -> pl.DataFrame:
     turned = pl.col("is_fraud").ne_missing(pl.col("is_fraud").shift(1).over("transaction_id"))
     following = pl.col("known").shift(-1).over("transaction_id").fill_null(_NEVER_CLEARED)
     return verdicts.filter(turned).with_columns(following.alias("cleared")).filter("is_fraud")
+
+
+def _lone(spells: pl.DataFrame) -> pl.DataFrame:
+    """Frauds that the account's own trouble doesn't explain, for as long as it doesn't.
+
+    A fraud at a party is lone until another fraud of the same account, at another party and within two weeks of it, is known (then it is
+    more likely the card than the terminal), or until it is cleared.
+    """
+    spell = spells.with_row_index("spell")
+    others = spell.select("account_id", other_party="party_id", other_event="event", other_known="known")
+    explained = (
+        spell.drop_nulls("account_id")
+        .join(others, on="account_id")
+        .filter(pl.col("other_party").ne_missing(pl.col("party_id")), (pl.col("other_event") - pl.col("event")).abs() <= 14 * DAY)
+        .group_by("spell")
+        .agg(pl.col("other_known").min().alias("explained"))
+    )
+    ended = spell.join(explained, on="spell", how="left", maintain_order="left").with_columns(
+        pl.min_horizontal("cleared", "explained").alias("cleared")
+    )
+    return ended.filter(pl.col("cleared") > pl.col("known")).select(spells.columns)
 
 
 def _no_frauds() -> Frauds:

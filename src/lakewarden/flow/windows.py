@@ -57,6 +57,8 @@ ACCOUNT: Final = np.dtype(
     [
         *_WINDOWS,
         *[(name, "i8") for name in ("units_30d", "squares_30d", "country", "country_clock", "device", "device_clock")],
+        *[(name, "i8") for name in ("usual_sum", "usual_count", "unusual_count", "unusual_clock")],
+        ("unusual_max", "f8"),
         *[(name, "i4") for name in ("near_24h", "near_7d")],
     ],
     align=True,
@@ -79,7 +81,8 @@ class Rows(NamedTuple):
     """The rows of a micro-batch as the loops see them; hashes are 0 for null.
 
     `time` and `party_time` are what the clocks of account and party start from, microseconds: the event time, or the clocks
-    themselves when a state is rebuilt. `amount` is in minor units of the base currency, 0 where `known` is 0.
+    themselves when a state is rebuilt. `amount` is in minor units of the base currency, 0 where `known` is 0. The last five are
+    what each row said of its account's usual amount (see `flow.usual`) when a state is rebuilt, and empty otherwise.
     """
 
     time: Int64s
@@ -92,6 +95,11 @@ class Rows(NamedTuple):
     amount: Int64s
     known: Int8s
     near: Int8s
+    usual_sum: Int64s
+    usual_count: Int64s
+    unusual_count: Int64s
+    unusual_clock: Int64s
+    unusual_max: Floats
 
 
 @inlined
