@@ -105,7 +105,7 @@ class ObliviousTrees:
     """Trees of one depth over the columns of a feature matrix.
 
     Attributes:
-        used: the matrix columns that any tree asks about.
+        used: the matrix columns that any tree asks about; one with more than 254 borders stands there several times.
         borders, first: ascending borders of `used[j]` are `borders[first[j]:first[j + 1]]`.
         inputs, above: by tree and question, a place in `used`, and the bin that the row's must exceed.
         values: by tree and leaf, what a row that reaches it adds to the margin.

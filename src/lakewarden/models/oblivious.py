@@ -27,7 +27,7 @@ def from_catboost(described: dict[str, Any]) -> ObliviousTrees:
         described: the parsed JSON: numeric features, symmetric trees, one dimension.
 
     Raises:
-        ModelError: trees of another kind, deeper than 8, or with more than 254 borders a feature.
+        ModelError: trees of another kind, or deeper than 8.
     """
     trees = described.get("oblivious_trees")
     if trees is None:
@@ -37,10 +37,15 @@ def from_catboost(described: dict[str, Any]) -> ObliviousTrees:
         int(feature["feature_index"]): (int(feature["flat_feature_index"]), np.asarray(feature["borders"] or (), dtype=np.float32))
         for feature in described["features_info"].get("float_features", ())
     }
-    asked = {index: borders for index, (_, borders) in sorted(columns.items()) if borders.size}
-    if depth > MOST_DEPTH or any(borders.size > MOST_BORDERS for borders in asked.values()):
-        raise _refused(f"has trees of depth {depth} (at most {MOST_DEPTH}) or a feature with more than {MOST_BORDERS} borders")
-    place = {index: j for j, index in enumerate(asked)}
+    if depth > MOST_DEPTH:
+        raise _refused(f"has trees of depth {depth}; {MOST_DEPTH} is the most")
+    # a bin is one byte: a feature with more borders is an input several times, each time with a stretch of them
+    asked = [
+        (index, borders[at : at + MOST_BORDERS])
+        for index, (_, borders) in sorted(columns.items())
+        for at in range(0, borders.size, MOST_BORDERS)
+    ]
+    place = {(index, float(border)): (j, b) for j, (index, borders) in enumerate(asked) for b, border in enumerate(borders)}
     scale, (bias,) = described["scale_and_bias"]
     inputs = np.zeros((len(trees), depth), np.int16)
     above = np.full((len(trees), depth), NEVER, np.uint8)
@@ -51,8 +56,7 @@ def from_catboost(described: dict[str, Any]) -> ObliviousTrees:
         splits = tree["splits"] or []
         indices = [int(split["float_feature_index"]) for split in splits]
         for k, (index, split) in enumerate(zip(indices, splits, strict=True)):
-            inputs[t, k] = place[index]
-            above[t, k] = np.searchsorted(asked[index], np.float32(split["border"]))
+            inputs[t, k], above[t, k] = place[index, float(np.float32(split["border"]))]
         leaves = np.asarray(tree["leaf_values"], dtype=np.float64) * scale
         values[t, : leaves.size] = leaves
         mean, parts, who = shapley_values(indices, leaves, np.asarray(tree["leaf_weights"], dtype=np.float64))
@@ -60,9 +64,9 @@ def from_catboost(described: dict[str, Any]) -> ObliviousTrees:
         shapley[t, : leaves.size, : len(who)] = parts
         players[t, : len(who)] = [columns[index][0] for index in who]
     return ObliviousTrees(
-        used=np.asarray([columns[index][0] for index in asked], np.int32),
-        borders=np.concatenate([*asked.values(), np.zeros(0, np.float32)]),
-        first=np.cumsum([0, *(borders.size for borders in asked.values())]).astype(np.int32),
+        used=np.asarray([columns[index][0] for index, _ in asked], np.int32),
+        borders=np.concatenate([*(borders for _, borders in asked), np.zeros(0, np.float32)]),
+        first=np.cumsum([0, *(borders.size for _, borders in asked)]).astype(np.int32),
         inputs=inputs,
         above=above,
         values=values,
