@@ -11,21 +11,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from lakewarden.compiled import inlined, lean
-from lakewarden.flow.ahead import fetch
 from lakewarden.flow.hashing import paired
-from lakewarden.flow.keyed import (
-    AHEAD,
-    MOST_PAIRS,
-    NEWEST,
-    SLOTS,
-    Store,
-    fetch_record,
-    fetch_slot,
-    last_seen,
-    pairs_full,
-    place_of,
-    record_of,
-)
+from lakewarden.flow.pairs import fetch_pair, last_seen, pairs_full
+from lakewarden.flow.store import AHEAD, MOST_PAIRS, NEWEST, SLOTS, Store, fetch_record, fetch_slot, record_of
 from lakewarden.flow.usual import forget, learn, ratio_usual
 from lakewarden.flow.windows import (
     ACCOUNT_DAYS,
@@ -237,7 +225,7 @@ def _look_ahead(first: int, picked: Int64s, rows: Rows, store: Store) -> None:
     for j in range(first, end):
         i = picked[j]
         fetch_slot(store.slots, rows.account[i])
-        fetch(store.pairs, place_of(store.pairs, paired(rows.account[i] ^ PARTY, rows.party[i])), 0)
+        fetch_pair(store, paired(rows.account[i] ^ PARTY, rows.party[i]))
     for j in range(first, end):
         store.meta[SLOTS + j - first] = fetch_record(store.slots, store.records, rows.account[picked[j]])
     for j in range(first, end):

@@ -206,15 +206,15 @@ def _rows(frame: pl.DataFrame, time: str, party_time: str, near: pl.Expr, receiv
 def _fold(rows: Rows, states: Sequence[BehaviourState], delay: int, *, ask: bool) -> _Folded:
     """Run both loops, shard by shard: all accounts first, because a receiver's question needs its account's clock."""
     accounts, parties = _features(AccountFeatures, rows.time.size), _features(PartyFeatures, rows.time.size)
-    account_shard, party_shard, receiver_shard = (shard_of(keys, len(states)) for keys in (rows.account, rows.party, rows.receiver))
     for shard, state in enumerate(states):
-        picked = np.flatnonzero(account_shard == shard)
+        picked = np.flatnonzero(_of_shard(rows.account, shard, len(states)))
         done = fold_accounts(0, picked, rows, state.by_account.store, accounts)
         while done < picked.size:
             state.by_account.grow()
             done = fold_accounts(done, picked, rows, state.by_account.store, accounts)
     for shard, state in enumerate(states):
-        roles = ((party_shard == shard) * UPDATE + (ask & (receiver_shard == shard)) * ASK).astype(np.int8)
+        updates, asks = _of_shard(rows.party, shard, len(states)), _of_shard(rows.receiver, shard, len(states))
+        roles = (updates * np.int8(UPDATE) + asks * np.int8(ASK if ask else 0)).astype(np.int8)
         picked = np.flatnonzero(roles)
         roles = roles[picked]
         done = fold_parties(0, picked, roles, delay, accounts.clock, rows, state.by_party.store, parties)
@@ -224,12 +224,19 @@ def _fold(rows: Rows, states: Sequence[BehaviourState], delay: int, *, ask: bool
     return _Folded(rows, accounts, parties)
 
 
+def _of_shard(keys: NDArray[np.int64], shard: int, shards: int) -> NDArray[np.bool_]:
+    """Which keys live in a shard."""
+    return np.ones(keys.size, np.bool_) if shards == 1 else shard_of(keys, shards) == shard
+
+
 def _features(kind: type[_Features], height: int) -> _Features:
-    """Columns for a loop to fill, null where it has nothing to say."""
-    columns: list[Any] = [
-        np.full(height, np.nan) if name in _FLOATS else np.full(height, UNKNOWN, np.int8) if name in _FLAGS else np.zeros(height, np.int64)
-        for name in kind._fields
-    ]
+    """Columns for a loop to fill, null where it has nothing to say; all of a type in one piece, which the system hands out faster."""
+    pieces = {
+        "floats": iter(np.full((sum(name in _FLOATS for name in kind._fields), height), np.nan)),
+        "flags": iter(np.full((sum(name in _FLAGS for name in kind._fields), height), UNKNOWN, np.int8)),
+        "integers": iter(np.zeros((len(kind._fields), height), np.int64)),
+    }
+    columns: list[Any] = [next(pieces["floats" if name in _FLOATS else "flags" if name in _FLAGS else "integers"]) for name in kind._fields]
     return kind(*columns)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lakewarden.compiled import lean
 from lakewarden.flow.hashing import hash64
-from lakewarden.flow.keyed import FULL, LOW_32, put_slot, slot_of
+from lakewarden.flow.store import FULL, LOW_32, put_slot, slot_of
 from lakewarden.flow.windows import DAY, Floats, Int64s
 
 Structs: TypeAlias = NDArray[Any]

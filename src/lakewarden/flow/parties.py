@@ -9,24 +9,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from lakewarden.compiled import inlined, lean
-from lakewarden.flow.ahead import fetch
 from lakewarden.flow.blocks import block_size
 from lakewarden.flow.hashing import paired
-from lakewarden.flow.keyed import (
-    AHEAD,
-    ASKED,
-    LOW_32,
-    NEWEST,
-    SLOTS,
-    Store,
-    fetch_record,
-    fetch_slot,
-    last_seen,
-    pairs_full,
-    place_of,
-    record_of,
-    slot_of,
-)
+from lakewarden.flow.pairs import fetch_pair, last_seen, pairs_full
+from lakewarden.flow.store import AHEAD, ASKED, LOW_32, NEWEST, SLOTS, Store, fetch_record, fetch_slot, record_of, slot_of
 from lakewarden.flow.windows import (
     DAY,
     NEW,
@@ -213,7 +199,7 @@ def _look_ahead(first: int, picked: Int64s, roles: Int8s, rows: Rows, store: Sto
         i = picked[j]
         fetch_slot(store.slots, rows.party[i])
         fetch_slot(store.slots, rows.receiver[i])
-        fetch(store.pairs, place_of(store.pairs, paired(rows.party[i], rows.account[i])), 0)
+        fetch_pair(store, paired(rows.party[i], rows.account[i]))
     for j in range(first, end):
         i, k = picked[j], j - first
         store.meta[SLOTS + k] = fetch_record(store.slots, store.records, rows.party[i]) if roles[j] & UPDATE else -1

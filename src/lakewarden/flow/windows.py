@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lakewarden.compiled import inlined, lean
 from lakewarden.flow.ahead import fetch
 from lakewarden.flow.blocks import block_size, larger_block
-from lakewarden.flow.keyed import DAY_BLOCKS, LOW_32, NEED, NEED_DAYS, NEED_ROWS, NEVER, ROW_BLOCKS
+from lakewarden.flow.store import DAY_BLOCKS, LOW_32, NEED, NEED_DAYS, NEED_ROWS, NEVER, ROW_BLOCKS
 
 Record: TypeAlias = Any
 Structs: TypeAlias = NDArray[Any]

@@ -192,6 +192,13 @@ def test_another_delay_counts_other_days() -> None:
     assert [told(*events, label_delay_days=delay)[2]["p_delayed_count_1d"] for delay in (0, 1, 2, 3)] == [0, 1, 1, 0]
 
 
+def test_a_changed_delay_holds_from_the_next_row_on() -> None:
+    state = BehaviourState()
+    behaviour(rows({"party": "m:M"}, {"party": "m:M", "hours": 24}), release(label_delay_days=7), state, LabelIndex.empty())
+    row = behaviour(rows({"party": "m:M", "hours": 24.1}, seq=2), release(label_delay_days=1), state, LabelIndex.empty())
+    assert row["p_delayed_count_1d"].item() == 1
+
+
 def test_sums_end_at_the_largest_integer_and_come_back() -> None:
     huge = 5 * 10**16  # a trillion in a currency of four decimals, times five
     events = [{"minor": huge, "party": "m:M", "hours": k / 1000} for k in range(300)]
