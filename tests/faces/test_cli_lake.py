@@ -99,6 +99,13 @@ def test_every_type_of_every_table_comes_out_as_json(lake: Path):
         assert len(found["data"]) == min(3, table["rows"])
 
 
+def test_a_program_that_looked_at_a_few_rows_ends_well(lake: Path):
+    program = f"import lakewarden; print(len(lakewarden.open({str(lake)!r}).sql('FROM transactions_bronze LIMIT 3').data))"
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, env=ENVIRONMENT)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+
+
 @pytest.mark.parametrize("query", ["SELEKT 1", "SELECT * FROM nowhere", "DELETE FROM transactions_silver", "SELECT 1; SELECT 2", ""])
 def test_a_query_that_cannot_be_run_is_a_clear_error(lakewarden, lake: Path, query: str):
     ran = lakewarden("sql", query, "--lake", lake, "--json")

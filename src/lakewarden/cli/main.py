@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import traceback
@@ -123,11 +124,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run() -> NoReturn:
-    """The console script's entry."""
+    """The console script's entry.
+
+    Ends the process without the interpreter's own end: libraries leave threads behind (an interrupted stream, a scan that a LIMIT
+    cut short) that can abort or hang it then, and the exit code must stay what the report says. All commits are safe against a kill.
+    """
     _open_closed_streams()
     code = main(sys.argv[1:])
-    if code == INTERRUPTED:  # forced: worker threads may still be at work, and every commit is safe against a kill
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    except BrokenPipeError:
+        code = READER_GONE
+    atexit._run_exitfuncs()  # temporary folders
+    os._exit(code)

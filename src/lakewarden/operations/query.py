@@ -10,6 +10,9 @@ from lakewarden.errors import QueryError
 from lakewarden.tables import BRONZE
 
 if TYPE_CHECKING:
+    import pyarrow.dataset
+    from deltalake import DeltaTable
+
     from lakewarden.lake.lakehouse import Lakehouse
 
 
@@ -56,7 +59,7 @@ def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Callable[[], 
         try:
             db.execute("SET TimeZone='UTC'")
             for name, table in snapshot.tables.items():
-                db.register(name if name != BRONZE.name else f"_{name}", table.to_pyarrow_dataset())
+                db.register(name if name != BRONZE.name else f"_{name}", _dataset(lake, name, table))
             db.execute(f"CREATE VIEW {BRONZE.name} AS FROM _{BRONZE.name} WHERE batch <= {snapshot.point.batch}")
             db.execute("SET enable_external_access=false")
             db.execute("SET lock_configuration=true")
@@ -70,10 +73,22 @@ def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Callable[[], 
             rows = cursor.fetchmany(limit + 1) if limit is not None else cursor.fetchall()
         except duckdb.Error as error:
             raise QueryError(
-                f"The query can't be run: {str(error).strip()}",
+                f"The query can't be run: {str(error).partition('Traceback')[0].strip()}",
                 state="nothing was changed",
                 next="lakewarden tables; lakewarden sql 'DESCRIBE transactions_silver'",
             ) from error
     truncated = limit is not None and len(rows) > limit
     data = [dict(zip(columns, row, strict=True)) for row in (rows[:limit] if truncated else rows)]
     return QueryReport(data, columns, truncated, monotonic() - started, snapshot.point.point)
+
+
+def _dataset(lake: Lakehouse, name: str, table: DeltaTable) -> pyarrow.dataset.Dataset:
+    """A table for DuckDB to read.
+
+    Read by Arrow's own file system where that is possible: delta-rs's calls back into Python, and a scan that a LIMIT has cut short
+    still does so while the interpreter ends, which then hangs or aborts.
+    """
+    from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+    local = lake.store.local
+    return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(str(local / name), LocalFileSystem()) if local else None)
