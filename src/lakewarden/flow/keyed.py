@@ -1,8 +1,8 @@
-"""What is remembered by key, and its growth: half as much again of one array at a time, so it is rare."""
+"""What is remembered by key, and its growth: a good part of one array at a time, so it is rare."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -30,6 +30,10 @@ from lakewarden.flow.store import (
 
 if TYPE_CHECKING:
     from lakewarden.flow.store import Structs
+
+
+LARGE: Final = 32 << 20
+"""Bytes from which on an array grows by a quarter at a time, no longer by half."""
 
 
 class Keyed:
@@ -68,10 +72,10 @@ class Keyed:
         store = self.store
         need = int(store.meta[NEED])
         if need == NEED_KEYS:
-            records = _longer(store.records, 1)
-            slots = np.zeros(int(records.size / FULL) + 1, np.int64)
+            _lengthen(store.records, 1)
+            slots = np.zeros(int(store.records.size / FULL) + 1, np.int64)
             copy_index(store.slots, slots)
-            self.store = store._replace(slots=slots, records=records)
+            self.store = store._replace(slots=slots)
         elif need == NEED_PAIRS:
             live = count_live(store, self._memory)
             size = int((live + MOST_PAIRS) / SPARSE_PAIRS)
@@ -80,14 +84,15 @@ class Keyed:
             store.meta[USED_PAIRS] = live
             self.store = store._replace(pairs=pairs)
         elif need == NEED_ROWS:
-            self.store = store._replace(rows=_longer(store.rows, int(store.meta[SPACE])))
+            _lengthen(store.rows, int(store.meta[SPACE]))
         elif need == NEED_DAYS:
-            self.store = store._replace(days=_longer(store.days, int(store.meta[SPACE])))
+            _lengthen(store.days, int(store.meta[SPACE]))
         store.meta[NEED] = 0
 
 
-def _longer(array: Structs, space: int) -> Structs:
-    size = array.size + max(array.size // 2, space)
+def _lengthen(array: Structs, space: int) -> None:
+    """Add zeros to an array where it lies, at least `space` of them: without a copy, as far as the system can."""
+    size = array.size + max(array.size // (2 if array.nbytes < LARGE else 4), space)
     if size > LARGEST:
         size = LARGEST
         if array.size + space > LARGEST:
@@ -96,6 +101,4 @@ def _longer(array: Structs, space: int) -> Structs:
                 state="nothing of this micro-batch was written",
                 next="run the flow in more shards, each with a state of its own",
             )
-    grown = np.zeros(size, array.dtype)
-    grown[: array.size] = array
-    return grown
+    array.resize(size, refcheck=False)  # no loop is running, and nobody else holds the array
