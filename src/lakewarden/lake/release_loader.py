@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lakewarden.contracts.compiler import compile_contract
 from lakewarden.flow.features import FEATURES
 from lakewarden.flow.model import ScoringModel
+from lakewarden.flow.quality import check_rules
 from lakewarden.flow.release import Release
 from lakewarden.lake import releases
 from lakewarden.rules import compliance, quality
@@ -30,7 +31,7 @@ def materialise(store: Store, release_id: str) -> Release:
     if manifest.model is not None:
         model = ScoringModel.from_bytes(releases.get_blob(store, manifest.model.sha256))
         model.check_features(FEATURES)
-    return Release(
+    release = Release(
         id=release_id,
         contract=compile_contract(json.loads(releases.get_blob(store, manifest.contract))),
         dq_rules=quality.load_rules(releases.get_blob(store, manifest.dq_rules).decode()),
@@ -41,3 +42,5 @@ def materialise(store: Store, release_id: str) -> Release:
         features_version=manifest.features_version,
         code_version=manifest.code_version,
     )
+    check_rules(release)
+    return release

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from lakewarden.errors import QueryError
-from lakewarden.tables import BRONZE
+from lakewarden.lake.table import active_files
+from lakewarden.tables import BRONZE, TABLES
 
 if TYPE_CHECKING:
-    import pyarrow.dataset
-    from deltalake import DeltaTable
+    from duckdb import DuckDBPyConnection
 
-    from lakewarden.lake.lakehouse import Lakehouse
+    from lakewarden.lake.lakehouse import Lakehouse, Snapshot
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Callable[[], 
     with duckdb.connect(":memory:", config={"autoinstall_known_extensions": False}) as db:
         try:
             db.execute("SET TimeZone='UTC'")
-            for name, table in snapshot.tables.items():
-                db.register(name if name != BRONZE.name else f"_{name}", _dataset(lake, name, table))
-            db.execute(f"CREATE VIEW {BRONZE.name} AS FROM _{BRONZE.name} WHERE batch <= {snapshot.point.batch}")
+            for name in snapshot.tables:
+                _define(db, lake, snapshot, name, query)
+            if lake.store.local is not None:
+                db.execute(f"SET allowed_directories=[{_quoted(str(lake.store.local))}]")
             db.execute("SET enable_external_access=false")
             db.execute("SET lock_configuration=true")
             statements = db.extract_statements(query)
@@ -68,27 +71,33 @@ def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Callable[[], 
                 raise QueryError(
                     f"Give one query; this text holds {len(statements)}.", state="nothing was run", next="lakewarden sql 'SELECT ...'"
                 )
-            cursor = db.execute(statements[0])
-            columns = [column[0] for column in cursor.description or []]
-            rows = cursor.fetchmany(limit + 1) if limit is not None else cursor.fetchall()
+            answer = db.sql(query)
+            found = pl.DataFrame(answer.to_arrow_table()) if answer is not None else pl.DataFrame()
         except duckdb.Error as error:
             raise QueryError(
-                f"The query can't be run: {str(error).partition('Traceback')[0].strip()}",
+                f"The query can't be run: {str(error).strip()}",
                 state="nothing was changed",
                 next="lakewarden tables; lakewarden sql 'DESCRIBE transactions_silver'",
             ) from error
-    truncated = limit is not None and len(rows) > limit
-    data = [dict(zip(columns, row, strict=True)) for row in (rows[:limit] if truncated else rows)]
-    return QueryReport(data, columns, truncated, monotonic() - started, snapshot.point.point)
+    truncated = limit is not None and found.height > limit
+    data = (found.head(limit) if truncated else found).to_dicts()
+    return QueryReport(data, found.columns, truncated, monotonic() - started, snapshot.point.point)
 
 
-def _dataset(lake: Lakehouse, name: str, table: DeltaTable) -> pyarrow.dataset.Dataset:
-    """A table for DuckDB to read.
+def _define(db: DuckDBPyConnection, lake: Lakehouse, snapshot: Snapshot, name: str, query: str) -> None:
+    """Make a table of the lake a view: DuckDB reads a local lake's files itself, a remote one's rows come through Polars."""
+    spec = TABLES[name]
+    files = active_files(snapshot.tables[name], spec.partition_by)
+    if lake.store.local is None or not files:
+        rows = snapshot.scan(name).collect() if files and name in query else pl.DataFrame(schema=spec.columns)
+        db.register(name, rows.to_arrow())
+        return
+    paths = ", ".join(_quoted(f"{lake.store.local}/{name}/{file.path}") for file in files)
+    types = ", ".join(f"{column}: {'DATE' if spec.columns[column] == pl.Date else 'VARCHAR'}" for column in spec.partition_by)
+    hive = f", hive_partitioning=true, hive_types={{{types}}}" if spec.partition_by else ", hive_partitioning=false"
+    behind = f" WHERE batch <= {snapshot.point.batch}" if name == BRONZE.name else ""
+    db.execute(f"CREATE VIEW {name} AS SELECT {', '.join(spec.columns)} FROM read_parquet([{paths}]{hive}){behind}")
 
-    Read by Arrow's own file system where that is possible: delta-rs's calls back into Python, and a scan that a LIMIT has cut short
-    still does so while the interpreter ends, which then hangs or aborts.
-    """
-    from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-    local = lake.store.local
-    return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(str(local / name), LocalFileSystem()) if local else None)
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
