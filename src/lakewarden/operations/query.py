@@ -79,8 +79,9 @@ def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Callable[[], 
                 state="nothing was changed",
                 next="lakewarden tables; lakewarden sql 'DESCRIBE transactions_silver'",
             ) from error
-    truncated = limit is not None and found.height > limit
-    data = (found.head(limit) if truncated else found).to_dicts()
+    most = found.height if limit is None else limit
+    truncated = found.height > most
+    data = found.head(most).to_dicts()
     return QueryReport(data, found.columns, truncated, monotonic() - started, snapshot.point.point)
 
 

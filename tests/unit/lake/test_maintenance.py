@@ -25,7 +25,9 @@ def lake_table(tmp_path):
 
 
 def append(table, batch):
-    return table.append(pl.DataFrame({"seq": [batch], "event_date": [dt.date(2026, 1, 5)], "batch": [batch]}, schema=SPEC.columns), batch=batch)
+    return table.append(
+        pl.DataFrame({"seq": [batch], "event_date": [dt.date(2026, 1, 5)], "batch": [batch]}, schema=SPEC.columns), batch=batch
+    )
 
 
 def parquet(store):

@@ -19,7 +19,12 @@ DAY = dt.date(2026, 1, 5)
 
 def rows(first: int, n: int, batch: int) -> pl.DataFrame:
     return pl.DataFrame(
-        {"seq": range(first, first + n), "event_date": [DAY] * n, "region": ["EUROPE", "ASIA"] * (n // 2) + [None] * (n % 2), "batch": [batch] * n},
+        {
+            "seq": range(first, first + n),
+            "event_date": [DAY] * n,
+            "region": ["EUROPE", "ASIA"] * (n // 2) + [None] * (n % 2),
+            "batch": [batch] * n,
+        },
         schema=SPEC.columns,
     )
 
