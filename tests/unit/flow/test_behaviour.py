@@ -8,8 +8,11 @@ import polars as pl
 import pytest
 
 from lakewarden.errors import LakewardenError
+from lakewarden.flow import labels as labels_module
+from lakewarden.flow.accounts import fold_accounts
 from lakewarden.flow.behaviour import BehaviourState, behaviour, behaviour_sharded
 from lakewarden.flow.labels import LabelIndex
+from lakewarden.flow.parties import fold_parties
 from lakewarden.flow.release import Release
 from lakewarden.flow.windows import joined
 from lakewarden.settings import FlowSettings
@@ -262,3 +265,14 @@ def test_shards_share_accounts_and_parties_among_them() -> None:
     assert sum(state.accounts for state in states) == 30
     assert sum(state.parties for state in states) == 20
     assert all(state.accounts > 0 for state in states)
+
+
+def test_a_loop_is_compiled_for_one_kind_of_arguments() -> None:
+    """Compiling takes seconds: streaming, rebuilding, shards and columns full of nulls must share one machine code."""
+    state = BehaviourState()
+    full = {"party": "m:M", "country": "DE", "device": "D"}
+    for frame in (rows(full), rows({"minor": None}, seq=1), rows(seq=2)):
+        told = behaviour(frame, release(), state, LabelIndex.empty())
+        BehaviourState().rebuild(told, release().settings)
+    behaviour_sharded(rows(full), release(), [BehaviourState(), BehaviourState()], fraud(0, 0))
+    assert [len(cast(Any, loop).signatures) for loop in (fold_accounts, fold_parties, labels_module._look_up)] == [1, 1, 1]
