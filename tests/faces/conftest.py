@@ -36,7 +36,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 @pytest.fixture
-def lakewarden(tmp_path: Path) -> Callable[..., Ran]:
+def cli(tmp_path: Path) -> Callable[..., Ran]:
     def run(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path = tmp_path, timeout: float = 120) -> Ran:
         done = subprocess.run(
             [SCRIPT, *map(str, arguments)],

@@ -27,8 +27,8 @@ USAGE_ERRORS = {
 
 
 @pytest.mark.parametrize("arguments", USAGE_ERRORS.values(), ids=USAGE_ERRORS.keys())
-def test_a_usage_error_is_json_when_json_was_asked_for(lakewarden, arguments: list[str]):
-    ran = lakewarden(*arguments, "--json")
+def test_a_usage_error_is_json_when_json_was_asked_for(cli, arguments: list[str]):
+    ran = cli(*arguments, "--json")
     assert ran.code == 2
     assert ran.data["error"].keys() == {"what", "state", "next", "kind", "transient"}
     assert ran.data["error"]["kind"] == "UsageError"
@@ -38,24 +38,24 @@ def test_a_usage_error_is_json_when_json_was_asked_for(lakewarden, arguments: li
 
 
 @pytest.mark.parametrize("arguments", USAGE_ERRORS.values(), ids=USAGE_ERRORS.keys())
-def test_a_usage_error_is_three_lines_on_stderr_without_json(lakewarden, arguments: list[str]):
-    ran = lakewarden(*arguments)
+def test_a_usage_error_is_three_lines_on_stderr_without_json(cli, arguments: list[str]):
+    ran = cli(*arguments)
     assert (ran.code, ran.stdout) == (2, "")
     assert [line.split(":")[0] for line in ran.stderr.splitlines()] == ["error", "state", "next"]
 
 
-def test_a_command_that_was_nearly_right_is_suggested(lakewarden):
-    assert "Did you mean 'stream'?" in lakewarden("streem").stderr
+def test_a_command_that_was_nearly_right_is_suggested(cli):
+    assert "Did you mean 'stream'?" in cli("streem").stderr
 
 
-def test_json_before_the_command_is_told_where_it_goes(lakewarden):
-    ran = lakewarden("--json", "status", "--lake", "x")
+def test_json_before_the_command_is_told_where_it_goes(cli):
+    ran = cli("--json", "status", "--lake", "x")
     assert ran.code == 2
     assert "lakewarden status ... --json" in ran.data["error"]["what"]
 
 
-def test_the_lake_may_come_from_the_environment(lakewarden, tmp_path):
-    ran = lakewarden("status", "--json", env={"LAKEWARDEN_LAKE": str(tmp_path / "nowhere")})
+def test_the_lake_may_come_from_the_environment(cli, tmp_path):
+    ran = cli("status", "--json", env={"LAKEWARDEN_LAKE": str(tmp_path / "nowhere")})
     assert ran.data["error"]["kind"] == "LakeError"
     assert "nowhere" in ran.data["error"]["what"]
 
@@ -93,10 +93,10 @@ def test_no_color_is_honoured():
     assert "\x1b[36m" not in said
 
 
-def test_help_has_bold_headings_on_a_terminal_only(lakewarden):
+def test_help_has_bold_headings_on_a_terminal_only(cli):
     assert "\x1b[1mExamples:\x1b[0m" in on_a_terminal(["stream", "--help"])
     assert "\x1b" not in on_a_terminal(["stream", "--help"], NO_COLOR="1")
-    assert "\x1b" not in lakewarden("stream", "--help").stdout
+    assert "\x1b" not in cli("stream", "--help").stdout
 
 
 def test_a_reader_that_leaves_early_is_no_error():

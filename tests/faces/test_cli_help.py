@@ -99,8 +99,8 @@ def test_the_issue_s_commands_are_all_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_help_examples_and_the_two_common_options(lakewarden, name: str):
-    ran = lakewarden(*name.split(), "--help")
+def test_every_command_has_help_examples_and_the_two_common_options(cli, name: str):
+    ran = cli(*name.split(), "--help")
     assert ran.code == 0
     assert "\nExamples:\n" in ran.stdout
     assert f"  lakewarden {name}" in ran.stdout.split("\nExamples:\n")[1]
@@ -124,19 +124,19 @@ def test_every_example_parses_and_is_of_its_own_command(name: str):
         assert parsed(words) == f"lakewarden {name}"
 
 
-def test_without_arguments_the_help_is_shown(lakewarden):
-    ran = lakewarden()
+def test_without_arguments_the_help_is_shown(cli):
+    ran = cli()
     assert (ran.code, ran.stderr) == (0, "")
-    assert ran.stdout == lakewarden("--help").stdout
+    assert ran.stdout == cli("--help").stdout
 
 
-def test_the_version_is_the_package_s(lakewarden):
+def test_the_version_is_the_package_s(cli):
     import lakewarden as package
 
-    assert lakewarden("--version").stdout == f"lakewarden {package.__version__}\n"
-    assert lakewarden("--version", "--json").data == {"ok": True, "version": package.__version__}
+    assert cli("--version").stdout == f"lakewarden {package.__version__}\n"
+    assert cli("--version", "--json").data == {"ok": True, "version": package.__version__}
 
 
-def test_python_dash_m_is_the_same_command_line(lakewarden):
+def test_python_dash_m_is_the_same_command_line(cli):
     done = subprocess.run([sys.executable, "-m", "lakewarden", "--help"], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == lakewarden("--help", env={"COLUMNS": "80"}).stdout
+    assert done.stdout == cli("--help", env={"COLUMNS": "80"}).stdout

@@ -1,14 +1,22 @@
 """The commands over a real lake, in processes of their own: one JSON object, exit code 0 exactly when ok."""
 
+import datetime as dt
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
+from deltalake import DeltaTable
+
+import lakewarden
+from lakewarden.cli.face import write_json
 
 SCRIPT = Path(sys.executable).with_name("lakewarden")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("LAKEWARDEN_")}
@@ -93,10 +101,11 @@ def test_sql_limits_what_it_shows_and_says_so(lake: Path):
 
 
 def test_every_type_of_every_table_comes_out_as_json(lake: Path):
-    for table in run("tables", "--lake", lake)["tables"]:
-        found = run("sql", f"FROM {table['table']} LIMIT 3", "--lake", lake)
-        assert found["ok"]
-        assert len(found["data"]) == min(3, table["rows"])
+    opened = lakewarden.open(lake)
+    for table in opened.tables().to_dict()["tables"]:
+        out = io.StringIO()
+        write_json(opened.sql(f"FROM {table['table']} LIMIT 3").to_dict(), out)
+        assert len(json.loads(out.getvalue())["data"]) == min(3, table["rows"])
 
 
 def test_a_program_that_looked_at_a_few_rows_ends_well(lake: Path):
@@ -107,17 +116,17 @@ def test_a_program_that_looked_at_a_few_rows_ends_well(lake: Path):
 
 
 @pytest.mark.parametrize("query", ["SELEKT 1", "SELECT * FROM nowhere", "DELETE FROM transactions_silver", "SELECT 1; SELECT 2", ""])
-def test_a_query_that_cannot_be_run_is_a_clear_error(lakewarden, lake: Path, query: str):
-    ran = lakewarden("sql", query, "--lake", lake, "--json")
+def test_a_query_that_cannot_be_run_is_a_clear_error(cli, lake: Path, query: str):
+    ran = cli("sql", query, "--lake", lake, "--json")
     assert ran.code == 1
     assert ran.data["error"]["kind"] == "QueryError"
     assert ran.data["error"]["next"]
 
 
-def test_a_query_reaches_no_file_outside_the_lake(lakewarden, lake: Path, tmp_path: Path):
+def test_a_query_reaches_no_file_outside_the_lake(cli, lake: Path, tmp_path: Path):
     (tmp_path / "secret.csv").write_text("a\n1\n")
-    assert lakewarden("sql", f"FROM '{tmp_path}/secret.csv'", "--lake", lake, "--json").data["error"]["kind"] == "QueryError"
-    assert lakewarden("sql", f"COPY (SELECT 1) TO '{tmp_path}/out.csv'", "--lake", lake, "--json").data["error"]["kind"] == "QueryError"
+    assert cli("sql", f"FROM '{tmp_path}/secret.csv'", "--lake", lake, "--json").data["error"]["kind"] == "QueryError"
+    assert cli("sql", f"COPY (SELECT 1) TO '{tmp_path}/out.csv'", "--lake", lake, "--json").data["error"]["kind"] == "QueryError"
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -131,13 +140,13 @@ def test_a_date_verifies_and_conserves(lake: Path):
 
 
 @pytest.mark.parametrize("command", ["verify", "conserve"])
-def test_a_date_without_events_is_an_error_and_no_proof(lakewarden, lake: Path, command: str):
-    ran = lakewarden(command, "--date", "1999-01-01", "--lake", lake, "--json")
+def test_a_date_without_events_is_an_error_and_no_proof(cli, lake: Path, command: str):
+    ran = cli(command, "--date", "1999-01-01", "--lake", lake, "--json")
     assert ran.code == 1
     assert "1999-01-01" in ran.data["error"]["what"]
 
 
-def test_releases_are_listed_shown_and_not_made_twice(lakewarden, lake: Path):
+def test_releases_are_listed_shown_and_not_made_twice(cli, lake: Path):
     listed = run("release", "list", "--lake", lake)
     current = [release for release in listed["releases"] if release["current"]]
     assert len(current) == 1
@@ -145,7 +154,7 @@ def test_releases_are_listed_shown_and_not_made_twice(lakewarden, lake: Path):
     again = run("release", "create", "--lake", lake)
     assert (again["id"], again["new"]) == (current[0]["id"], False)
     assert run("release", "show", current[0]["id"][:8], "--lake", lake)["model"]["sha256"]
-    assert lakewarden("release", "show", "zzz", "--lake", lake, "--json").data["error"]["kind"] == "LakeError"
+    assert cli("release", "show", "zzz", "--lake", lake, "--json").data["error"]["kind"] == "LakeError"
 
 
 def test_references_are_listed(lake: Path):
@@ -167,23 +176,19 @@ def test_references_are_listed(lake: Path):
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_people_get_words_and_tables(lakewarden, lake: Path, arguments: list[str]):
-    ran = lakewarden(*arguments, "--lake", lake)
+def test_people_get_words_and_tables(cli, lake: Path, arguments: list[str]):
+    ran = cli(*arguments, "--lake", lake)
     assert ran.code == 0, ran.stderr
     assert ran.stdout.strip()
     assert "{" not in ran.stdout
     assert "\x1b" not in ran.stdout
 
 
-def test_a_changed_row_is_found_and_ends_with_exit_code_1(lakewarden, simulation: Path, tmp_path: Path):
+def test_a_changed_row_is_found_and_ends_with_exit_code_1(lake: Path, tmp_path: Path):
     """A lake whose gold was tampered with behind our back: verify names the row."""
-    import polars as pl
-    from deltalake import DeltaTable
-
-    path = tmp_path / "lake"
-    run("init", "--lake", path)
-    run("stream", "--source", simulation, "--once", "--lake", path)
-    seq = run("sql", f"SELECT min(seq) AS seq FROM risk_scores_gold WHERE event_date = '{DAY}'", "--lake", path)["data"][0]["seq"]
+    path = shutil.copytree(lake, tmp_path / "lake")
+    gold = lakewarden.open(path).table("risk_scores_gold")
+    seq = gold.filter(pl.col("event_date") == dt.date.fromisoformat(DAY)).select(pl.col("seq").min()).collect().item()
     table = DeltaTable(path / "risk_scores_gold")
     table.update(predicate=f"seq = {seq}", updates={"risk_score": "0.123456"})
     point = path / "_published" / "point.json"
@@ -191,11 +196,13 @@ def test_a_changed_row_is_found_and_ends_with_exit_code_1(lakewarden, simulation
     published["versions"]["risk_scores_gold"] = table.version()
     point.write_text(json.dumps(published))
     assert pl.scan_delta(str(path / "risk_scores_gold")).filter(pl.col("risk_score") == 0.123456).collect().height == 1
-    ran = lakewarden("verify", "--date", DAY, "--lake", path, "--json")
-    assert ran.code == 1
-    assert ran.data["differences"] == 1
-    assert ran.data["first_differences"][0]["seq"] == seq
-    assert "risk_score" in ran.data["first_differences"][0]["columns"]
+    done = subprocess.run(
+        [SCRIPT, "verify", "--date", DAY, "--lake", path, "--json"], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["ok"], found["differences"]) == (1, False, 1)
+    assert found["first_differences"][0]["seq"] == seq
+    assert "risk_score" in found["first_differences"][0]["columns"]
 
 
 # --- a stream that goes on -------------------------------------------------------------------------------------------
@@ -255,11 +262,11 @@ def test_a_second_signal_stops_at_once_and_the_next_start_carries_on(simulation:
     assert run("status", "--lake", empty_lake)["rows"] == written
 
 
-def test_a_second_stream_is_refused_and_told_who_holds_the_lake(lakewarden, simulation: Path, empty_lake: Path):
+def test_a_second_stream_is_refused_and_told_who_holds_the_lake(cli, simulation: Path, empty_lake: Path):
     process = watching(simulation, empty_lake)
     try:
         assert run("status", "--lake", empty_lake)["stream"]["pid"] == process.pid
-        ran = lakewarden("stream", "--source", simulation, "--once", "--lake", empty_lake, "--json")
+        ran = cli("stream", "--source", simulation, "--once", "--lake", empty_lake, "--json")
         assert ran.code == 1
         assert ran.data["error"]["kind"] == "LakeBusyError"
         assert ran.data["error"]["transient"]
@@ -278,7 +285,7 @@ def test_a_reader_that_leaves_early_is_no_error(lake: Path):
 # --- bad input ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_missing_is_named(lakewarden, empty_lake: Path, tmp_path: Path):
+def test_what_is_missing_is_named(cli, empty_lake: Path, tmp_path: Path):
     cases = {
         ("status", "--lake", tmp_path / "nowhere"): ("LakeError", "nowhere"),
         ("stream", "--source", tmp_path / "no-events", "--once", "--lake", empty_lake): ("SourceError", "no-events"),
@@ -291,29 +298,29 @@ def test_what_is_missing_is_named(lakewarden, empty_lake: Path, tmp_path: Path):
         ("status", "--lake", "ftp://somewhere/lake"): ("ConfigurationError", "ftp"),
     }
     for arguments, (kind, named) in cases.items():
-        error = lakewarden(*arguments, "--json").data["error"]
+        error = cli(*arguments, "--json").data["error"]
         assert error["kind"] == kind, error
         assert named in error["what"], error
         assert error["next"], error
 
 
-def test_a_lake_of_another_version_is_refused(lakewarden, empty_lake: Path):
+def test_a_lake_of_another_version_is_refused(cli, empty_lake: Path):
     (empty_lake / "lake.json").write_text('{"format": 99}')
-    error = lakewarden("status", "--lake", empty_lake, "--json").data["error"]
+    error = cli("status", "--lake", empty_lake, "--json").data["error"]
     assert error["kind"] == "LakeError"
     assert "99" in error["what"]
 
 
-def test_a_file_where_the_lake_should_be_is_refused(lakewarden, tmp_path: Path):
+def test_a_file_where_the_lake_should_be_is_refused(cli, tmp_path: Path):
     (tmp_path / "file").write_text("x")
     for command in ("init", "status"):
-        assert lakewarden(command, "--lake", tmp_path / "file", "--json").data["error"]["kind"] in ("LakeError", "StorageError")
+        assert cli(command, "--lake", tmp_path / "file", "--json").data["error"]["kind"] in ("LakeError", "StorageError")
 
 
-def test_rules_that_cannot_be_read_leave_the_release_in_force(lakewarden, empty_lake: Path):
+def test_rules_that_cannot_be_read_leave_the_release_in_force(cli, empty_lake: Path):
     before = run("status", "--lake", empty_lake)["release"]
     (empty_lake / "conf" / "settings.yaml").write_text("band_high: very\n")
-    error = lakewarden("release", "create", "--lake", empty_lake, "--json").data["error"]
+    error = cli("release", "create", "--lake", empty_lake, "--json").data["error"]
     assert error["kind"] == "ConfigurationError"
     assert "band_high" in error["what"]
     assert run("status", "--lake", empty_lake)["release"] == before
