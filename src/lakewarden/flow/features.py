@@ -68,6 +68,9 @@ FEATURES: Final = (*COMPUTED, *DIRECT)
 NEEDS: Final = (*DIRECT, "a_usual_sum", "amount_base_minor", "event_time", "event_type", "channel", "limit_daily_minor")
 """The silver columns that `matrix` reads."""
 
+FEW: Final = 10_000
+"""With fewer rows, handing columns to threads costs more than it saves."""
+
 Tails: TypeAlias = int
 LOW: Final = 1
 HIGH: Final = 2
@@ -130,5 +133,5 @@ def values(rows: pl.DataFrame) -> NDArray[np.float64]:
 
 
 def _selected(rows: pl.DataFrame, dtype: type[pl.DataType]) -> pl.DataFrame:
-    columns = [expression.alias(name) for name, expression in COMPUTED.items()] + [pl.col(name) for name in DIRECT]
-    return rows.select(columns).select(pl.all().cast(dtype))
+    columns = [expression.cast(dtype).alias(name) for name, expression in COMPUTED.items()] + [pl.col(name).cast(dtype) for name in DIRECT]
+    return rows.select_seq(columns) if rows.height < FEW else rows.select(columns)

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lakewarden.flow.features import FEATURES, matrix, values
+from lakewarden.flow.features import FEATURES, NEEDS, matrix, values
 from lakewarden.rules import compliance
 from lakewarden.tables import EXPLANATION
 
@@ -105,7 +105,7 @@ def _explanations(
     if release.model is None or x is None:
         parts = _of_rules(fired.gather(picked), odds, release)
     else:
-        shown = _inputs(values(rows[picked]), release.model)
+        shown = _inputs(values(rows.select(NEEDS)[picked]), release.model)
         contributions = release.model.contributions(np.asfortranarray(x[picked]))
         parts = _of_features(release.model.feature_names, shown, contributions, odds, release.settings.explain_top)
     counts = np.zeros(rows.height + 1, np.int32)

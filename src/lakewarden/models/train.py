@@ -54,7 +54,7 @@ class Recipe:
     l2_leaf_reg: float = 3.0
     random_strength: float = 1.0
     rsm: float = 1.0
-    border_count: int = 128
+    border_count: int = 1024
     threads: int = 2
 
 
