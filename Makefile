@@ -20,6 +20,7 @@ $(READY): pyproject.toml uv.lock scripts/bootstrap.py
 
 demo: $(READY) ## three days end to end: simulate, train, stream, prove; leaves ./demo-lake
 	@$(BIN)/lakewarden demo --lake $(DEMO_LAKE)
+	@printf '\nThe command is in $(BIN):  export PATH="$$PWD/$(BIN):$$PATH"\n'
 
 test: check unit ## everything that CI runs: check, then every test
 

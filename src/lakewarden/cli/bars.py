@@ -63,6 +63,10 @@ def _build() -> RichProgress:
     from rich.progress import Progress as RichProgress
     from rich.text import Text
 
+    class Done(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.completed:,.0f}" + (f" of {task.total:,.0f}" if task.total and not task.finished else ""))
+
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             return Text(_rate(task))
@@ -75,7 +79,7 @@ def _build() -> RichProgress:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:,.0f}"),
+        Done(),
         Rate(),
         TimeElapsedColumn(),
         Left(),

@@ -39,7 +39,7 @@ def render(command: str, data: Mapping[str, object], out: TextIO) -> None:
     ok = bool(plain.pop("ok", True))
     console.print(_headline(command, ok, plain.pop("seconds", None)))
     for part in _parts(plain):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text))  # a command that is shown can be copied in one piece
 
 
 def _headline(command: str, ok: bool, seconds: object) -> Text:
@@ -138,6 +138,8 @@ def _number(key: str, value: float) -> str:
         return _size(value)
     if key.endswith(("_rate", "_share")) and 0 <= value <= 1:
         return f"{value:.2%}"
+    if key.endswith("score"):
+        return f"{value:.6f}"
     if isinstance(value, int):
         return str(value) if key in _PLAIN_INTEGERS or key.endswith(("_seq", "_version")) else f"{value:,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"

@@ -41,6 +41,7 @@ def test_a_long_command_shows_rate_and_time_left():
     said = drawn(20)
     assert "streaming" in said
     assert "1,000/s" in said
+    assert " of 20,000" in said
     assert "0:05 left" in said or "0:06 left" in said or "0:04 left" in said
     assert "settling" in said
     assert "after the end" not in said

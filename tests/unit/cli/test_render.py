@@ -41,6 +41,23 @@ def test_texts_are_bullets_objects_are_blocks_and_nothing_is_none():
     assert "problems\n  none" in text
 
 
+def test_a_score_keeps_its_six_decimals():
+    text = rendered("demo", {"ok": True, "top_alerts": [{"risk_score": 0.999994}, {"risk_score": 1.0}]})
+    assert text.split("score", 1)[1].split()[1:] == ["0.999994", "1.000000"]
+
+
+def test_a_command_to_copy_is_one_line_on_a_narrow_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    command = 'lakewarden sql --lake lake "SELECT risk_band, count(*) AS n FROM risk_scores_gold GROUP BY 1 ORDER BY 2"'
+    out = Terminal()
+    render("demo", {"ok": True, "next": [command]}, out)
+    assert command in out.getvalue()
+
+
 def test_markup_in_data_is_only_text():
     assert "[red]x[/red]" in rendered("sql", {"ok": True, "data": [{"a": "[red]x[/red]"}]})
     assert "[bold]" in rendered("status", {"ok": True, "holder": "[bold]"})
