@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 
 import lakewarden
 from lakewarden.cli.face import write_json
+from lakewarden.errors import QueryError
 
 SCRIPT = Path(sys.executable).with_name("lakewarden")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("LAKEWARDEN_")}
@@ -128,6 +129,21 @@ def test_a_query_reaches_no_file_outside_the_lake(cli, lake: Path, tmp_path: Pat
     assert cli("sql", f"FROM '{tmp_path}/secret.csv'", "--lake", lake, "--json").data["error"]["kind"] == "QueryError"
     assert cli("sql", f"COPY (SELECT 1) TO '{tmp_path}/out.csv'", "--lake", lake, "--json").data["error"]["kind"] == "QueryError"
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "query", ["COPY (SELECT 1) TO '{lake}/conf/out.csv'", "CREATE TABLE x AS SELECT 1", "SET memory_limit='1GB'", "ATTACH '{lake}/x.db'"]
+)
+def test_a_query_changes_nothing(lake: Path, query: str):
+    before = sorted(lake.rglob("*"))
+    with pytest.raises(QueryError, match="only read"):
+        lakewarden.open(lake).sql(query.format(lake=lake))
+    assert sorted(lake.rglob("*")) == before
+
+
+def test_sums_are_numbers(lake: Path):
+    found = lakewarden.open(lake).sql("SELECT sum(seq) AS s, count(*) AS n, sum(amount_minor) AS m FROM transactions_silver").data[0]
+    assert {type(value) for value in found.values()} == {int}
 
 
 def test_a_date_verifies_and_conserves(lake: Path):

@@ -71,14 +71,20 @@ def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Callable[[], 
                 raise QueryError(
                     f"Give one query; this text holds {len(statements)}.", state="nothing was run", next="lakewarden sql 'SELECT ...'"
                 )
+            if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+                raise QueryError(
+                    f"Queries only read; this is {statements[0].type.name}.", state="nothing was run", next="lakewarden sql 'SELECT ...'"
+                )
             answer = db.sql(query)
-            found = pl.DataFrame(answer.to_arrow_table()) if answer is not None else pl.DataFrame()
+            found = pl.DataFrame((answer if limit is None else answer.limit(limit + 1)).to_arrow_table())
         except duckdb.Error as error:
             raise QueryError(
                 f"The query can't be run: {str(error).strip()}",
                 state="nothing was changed",
                 next="lakewarden tables; lakewarden sql 'DESCRIBE transactions_silver'",
             ) from error
+    whole = [name for name, dtype in found.schema.items() if isinstance(dtype, pl.Decimal) and dtype.scale == 0]
+    found = found.with_columns(pl.col(whole).cast(pl.Int128))  # DuckDB sums integers as HUGEINT, which Arrow has as a decimal
     most = found.height if limit is None else limit
     truncated = found.height > most
     data = found.head(most).to_dicts()
