@@ -103,7 +103,7 @@ def train(
         rows, known = given.clear(), given
     if rows.is_empty():
         raise ModelError(
-            f"None of the {given.height} labels in {labels} belongs to an event in silver.",
+            f"None of the {given.height} labels in {labels} belongs to an event of {events or 'silver'}.",
             state="nothing was trained; the release in force stays",
             next="stream the events first, or name them: lakewarden train --from LABELS --source EVENTS",
         )
