@@ -19,7 +19,7 @@ from row import Row
 import lakewarden
 
 TICK = 0.02
-WARM_UP = 8.0
+WARM_UP = 15.0
 TIMES = re.compile(rb'"(event_time|enqueued_time)":"[^"]*"')
 
 
@@ -96,6 +96,6 @@ def measure(scratch: Path, simulation: Path, rate: int, seconds: float, goal: fl
     ]
 
 
-def run(scratch: Path, simulation: Path, seconds: float = 45.0) -> list[Row]:
+def run(scratch: Path, simulation: Path, seconds: float = 30.0) -> list[Row]:
     """At the platform's peak rate and at ten times it."""
     return [*measure(scratch, simulation, 1_200, seconds, 0.5), *measure(scratch, simulation, 12_000, seconds, 1.0)]

@@ -65,7 +65,8 @@ class AnomalyDetector:
 
     def scores(self, x: Matrix) -> Floats:
         """The summed surprise of each row, (rows,), added in the order of `used`; `x` is (rows, features)."""
-        return self._sums(x, 1)[0]
+        sums: Floats = self._sums(x, 1)[0]
+        return sums
 
     def parts(self, x: Matrix) -> Floats:
         """Each feature's surprise, (rows, features)."""

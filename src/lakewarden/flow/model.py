@@ -135,7 +135,9 @@ class ScoringModel:
         (a, b), (scale_a, scale_b) = meta["calibration"], meta["anomaly"]["scale"]
         own = {name.removeprefix("anomaly/"): array for name, array in arrays.items() if name.startswith("anomaly/")}
         detector = AnomalyDetector(**own, threshold=meta["anomaly"]["threshold"], scale=(scale_a, scale_b))
-        trees = {name.removeprefix("classifier/"): array for name, array in arrays.items() if name.startswith("classifier/")}
+        trees: dict[str, Any] = {
+            name.removeprefix("classifier/"): array for name, array in arrays.items() if name.startswith("classifier/")
+        }
         classifier = None if meta["classifier"] is None else ObliviousTrees(**trees, **meta["classifier"])
         return cls(meta["name"], meta["version"], meta["run_id"], tuple(meta["feature_names"]), classifier, (a, b), detector)
 

@@ -128,13 +128,17 @@ class ObliviousTrees:
     def margins(self, x: Matrix) -> Floats:
         """Log-odds before calibration, (rows,); `x` is (rows, features), read column by column (fastest in column order)."""
         out = np.zeros(len(x))
-        _margins(*self._inputs(x), self.values, *self._space(), out)
+        columns, used, borders, first, inputs, above = self._inputs(x)
+        bins, leaf = self._space()
+        _margins(columns, used, borders, first, inputs, above, self.values, bins, leaf, out)
         return out + self.bias
 
     def contributions(self, x: Matrix) -> Floats:
         """Shapley values of each row's margin and the baseline last, (rows, features + 1); a row sums to its margin."""
         out = np.zeros((len(x), x.shape[1] + 1))
-        _contributions(*self._inputs(x), self.shapley, self.players, *self._space(), out)
+        columns, used, borders, first, inputs, above = self._inputs(x)
+        bins, leaf = self._space()
+        _contributions(columns, used, borders, first, inputs, above, self.shapley, self.players, bins, leaf, out)
         out[:, -1] = self.baseline
         return out
 
@@ -143,7 +147,7 @@ class ObliviousTrees:
         names = ("used", "borders", "first", "inputs", "above", "values", "shapley", "players")
         return {name: getattr(self, name) for name in names}
 
-    def _inputs(self, x: Matrix) -> tuple[NDArray[Any], ...]:
+    def _inputs(self, x: Matrix) -> tuple[Matrix, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.int16], NDArray[np.uint8]]:
         return np.ascontiguousarray(x.T), self.used, self.borders, self.first, self.inputs, self.above
 
     def _space(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

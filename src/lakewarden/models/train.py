@@ -46,7 +46,6 @@ class Recipe:
     Attributes:
         iterations: number of trees; fixed, so that nothing hangs on a random stop.
         border_count, feature_border_type: limits that a tree may ask about; fine and even ones find the amount at which fraud begins.
-        feature_border_type: where a feature may be split; half by value, half by rank did best on the Handbook's validation weeks.
         threads: how many train; the result is the same for any number.
     """
 
@@ -57,7 +56,6 @@ class Recipe:
     random_strength: float = 1.0
     rsm: float = 1.0
     border_count: int = 1024
-    feature_border_type: str = "UniformAndQuantiles"
     feature_border_type: str = "UniformAndQuantiles"
     threads: int = 2
 
