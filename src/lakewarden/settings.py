@@ -32,15 +32,16 @@ class FlowSettings(_Frozen):
 class StreamSettings(_Frozen):
     """How the stream cuts micro-batches; never changes what a row becomes."""
 
-    batch_rows: int = Field(default=50_000, ge=1, description="Most events in a micro-batch.")
+    batch_rows: int = Field(default=100_000, ge=1, description="Most events in a micro-batch.")
     batch_seconds: float = Field(default=0.25, gt=0, description="Longest wait for a micro-batch to fill.")
-    queue_batches: int = Field(default=2, ge=1, description="Micro-batches read ahead; bounds memory.")
+    queue_batches: int = Field(default=1, ge=1, description="Micro-batches read ahead; bounds memory.")
 
 
 class LakeSettings(_Frozen):
     """How the lake keeps its tail and log short."""
 
-    log_retention_seconds: int = Field(default=120, ge=10, description="How long Delta log entries stay after a checkpoint.")
-    compact_every: int = Field(default=25, ge=2, description="Micro-batches between looks at a table's small files.")
+    log_retention_seconds: int = Field(default=30, ge=10, description="How long Delta log entries stay after a checkpoint.")
+    checkpoint_every: int = Field(default=50, ge=2, description="Commits of a table between checkpoints.")
+    compact_every: int = Field(default=25, ge=2, description="Files of one tier in one partition that are merged.")
     vacuum_grace_seconds: int = Field(default=600, ge=0, description="How long an unreferenced file stays before vacuum takes it.")
-    tiers_bytes: tuple[int, ...] = Field(default=(4 << 20, 128 << 20), description="Target sizes of compaction, smallest first.")
+    tiers_bytes: tuple[int, ...] = Field(default=(1 << 20, 16 << 20, 128 << 20), description="Bytes from which a file has left each tier.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
@@ -151,7 +151,7 @@ class EmbeddedEngine:
         written = [(name, rows) for name, rows in frames.items() if rows.height]
         append = lambda item: (item[0], self.lake.tables[item[0]].append(item[1], batch=batch.number))  # noqa: E731  (a name for the pool's map)
         versions: dict[str, int] = dict(self._writers.map(append, written))
-        versions[BRONZE.name] = self.lake.tables[BRONZE.name].handle.version()
+        versions[BRONZE.name] = self.lake.tables[BRONZE.name].version
         committed = run_record(batch, derived, versions, now, self._monotonic() - batch.started)
         versions[PIPELINE_RUNS.name] = self.lake.tables[PIPELINE_RUNS.name].append(committed.record, batch=batch.number)
         return Committed(batch.number, committed.counts, committed.latency_ms, self._monotonic() - batch.started, derived.seconds, versions)
@@ -160,6 +160,6 @@ class EmbeddedEngine:
         """See `Engine.publish`."""
         self.lake.publish(number, now, "")
 
-    def tidy(self, now: datetime, written: Mapping[str, int]) -> bool:
+    def tidy(self, now: datetime) -> bool:
         """See `Engine.tidy`."""
-        return bool(self._maintenance.after_batch(now, written))
+        return self._maintenance.look(now)

@@ -83,8 +83,8 @@ class Engine(Protocol):
         """Move the published point behind a micro-batch."""
         ...
 
-    def tidy(self, now: datetime, written: Mapping[str, int]) -> bool:
-        """Keep tail and log short; says whether table versions moved."""
+    def tidy(self, now: datetime) -> bool:
+        """Keep tail and log short, beside the writing of micro-batches; says whether table versions moved."""
         ...
 
     def state_before(self, seq: int, release: Release, min_clock: int | None = None) -> FlowState:

@@ -104,7 +104,7 @@ class Lakehouse:
 
     def publish(self, batch: int, now: datetime, notice: str) -> PublishedPoint:
         """Move the published point to the newest version of every table."""
-        versions = {name: table.handle.version() for name, table in self.tables.items()}
+        versions = {name: table.version for name, table in self.tables.items()}
         before = published.read(self.store).point if self.store.exists(published.PATH) else -1
         point = published.PublishedPoint(before + 1, batch, versions, now.isoformat(), notice)
         published.publish(self.store, point)

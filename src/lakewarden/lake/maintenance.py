@@ -1,21 +1,20 @@
 """Keeping tail and log short: tiered compaction, checkpoints, log cleaning, and vacuum that honours pins.
 
-A Delta commit costs more with every active file and every log entry; left alone, a continuous stream slows to a stop
-within an hour. The stream calls `Maintenance.after_batch` between micro-batches.
+A Delta table costs more to read and to commit to with every active file and every log entry; left alone, a continuous stream slows
+to a stop within an hour. The stream calls `Maintenance.look` beside its micro-batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import DeltaError
 
+from lakewarden.lake.compaction import compact
 from lakewarden.lake.pins import pinned_files, pins
 from lakewarden.lake.store import storage_error
-from lakewarden.lake.table import QUIET
 
 if TYPE_CHECKING:
     from lakewarden.lake.store import Store
@@ -27,74 +26,64 @@ SPARE_BYTES: Final = 64 << 20
 """Space that must be left for tidying to begin."""
 
 
-@dataclass(frozen=True)
-class Tidied:
-    """What one look at a table did: files before and after compaction."""
-
-    table: str
-    files_before: int
-    files_after: int
-
-
 class Maintenance:
-    """Looks at the tables in turn, one or two a micro-batch, so that no micro-batch waits for all of them."""
+    """Looks after a lake's tables; the lists of files are known in memory, so a look that finds nothing to do is cheap."""
 
     def __init__(self, store: Store, tables: Mapping[str, LakeTable], settings: LakeSettings) -> None:
         self._store = store
         self._tables = list(tables.values())
         self._settings = settings
-        self._commits: dict[str, int] = {}
+        self._checkpoints: dict[str, int] = {}
         self._doomed: dict[str, datetime] = {}
         self._last_vacuum: datetime | None = None
+        self._last_clean: dict[str, datetime] = {}
 
-    def after_batch(self, now: datetime, written: Mapping[str, int]) -> list[Tidied]:
-        """Compact the tables whose turn it is; vacuum when its interval has passed.
+    def look(self, now: datetime) -> bool:
+        """Do what is due; says whether a table's version moved.
 
         Args:
             now: the wall clock.
-            written: version by table after this micro-batch, the tables that it wrote.
         """
-        done: list[Tidied] = []
         free = self._store.free_bytes()
         if free is not None and free < SPARE_BYTES:
-            return done  # compaction writes before it frees; the next micro-batch says clearly that the disk is full
+            return False  # compaction writes before it frees; the next micro-batch says clearly that the disk is full
+        moved = False
         for table in self._tables:
-            name = table.spec.name
-            if name not in written:
-                continue
-            self._commits[name] = self._commits.get(name, hash_offset(name, self._settings.compact_every)) + 1
-            if self._commits[name] >= self._settings.compact_every:
-                self._commits[name] = 0
-                done.append(self.tidy(table))
+            moved |= self.tidy(table, now)
         if self._last_vacuum is None:
             self._last_vacuum = now
         elif (now - self._last_vacuum).total_seconds() >= max(60, self._settings.vacuum_grace_seconds / 4):
             self._last_vacuum = now
             self.vacuum(now)
-        return done
+        return moved
 
-    def tidy(self, table: LakeTable) -> Tidied:
-        """Compact one table by tiers, checkpoint it and clean its log.
+    def tidy(self, table: LakeTable, now: datetime, fan: int | None = None) -> bool:
+        """Compact one table where enough has gathered, checkpoint it and clean its log where that is due; says whether it moved.
 
-        Small files are merged up to the first tier; only when many of that tier have gathered are they merged up to the next,
-        so that a row is rewritten once a tier, not once a look.
+        Args:
+            fan: files of one tier in one partition that are merged; None: as the settings say.
         """
-        before = len(table.files())
+        gone = compact(self._store, table, self._settings.tiers_bytes, fan or self._settings.compact_every)
+        self._checkpoint(table, now)
+        return gone > 0
+
+    def _checkpoint(self, table: LakeTable, now: datetime) -> None:
+        name = table.spec.name
+        version = table.version
+        if (
+            version - self._checkpoints.setdefault(name, version - version % self._settings.checkpoint_every)
+            < self._settings.checkpoint_every
+        ):
+            return
+        self._checkpoints[name] = version
         try:
-            for tier, target in enumerate(self._settings.tiers_bytes):
-                small = [f for f in table.files() if f.size < target]
-                if tier and len(small) < 2 * self._settings.compact_every:
-                    break
-                if len(small) > 1:
-                    table.handle.optimize.compact(target_size=target, post_commithook_properties=QUIET)
-                    table.refresh()
-            table.handle.create_checkpoint()
-            table.handle.cleanup_metadata()
-        except CommitFailedError:
-            table.refresh()  # someone else changed the same files: look again next time
+            opened = table.at(None)
+            opened.create_checkpoint()
+            if now - self._last_clean.get(name, now - timedelta(days=1)) >= timedelta(seconds=self._settings.log_retention_seconds / 2):
+                self._last_clean[name] = now
+                opened.cleanup_metadata()
         except (DeltaError, OSError) as error:
-            raise storage_error(f"compact {table.spec.name}", error) from error
-        return Tidied(table.spec.name, before, len(table.files()))
+            raise storage_error(f"checkpoint {name}", error) from error
 
     def vacuum(self, now: datetime) -> int:
         """Delete files that no version in use and no pin names, once they have been so for the grace period; gives their number.
@@ -109,8 +98,9 @@ class Maintenance:
         for table in self._tables:
             name = table.spec.name
             table.refresh()
-            keep = {f.path for f in table.files()} | pinned_files(held, name)
-            for entry in self._store.entries(name):
+            entries = list(self._store.entries(name))
+            keep = {f.path for f in table.files()} | pinned_files(held, name)  # after the listing: a file may be committed meanwhile
+            for entry in entries:
                 path = entry.path.removeprefix(f"{name}/")
                 if path.startswith("_delta_log/") or not path.endswith(".parquet") or path in keep:
                     continue
@@ -122,8 +112,3 @@ class Maintenance:
         self._doomed = doomed
         self._store.delete(expired)
         return len(expired)
-
-
-def hash_offset(name: str, every: int) -> int:
-    """A table's place in the round, so that tables take turns instead of being compacted all at once."""
-    return sum(name.encode()) % every

@@ -91,7 +91,7 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._failed("read", path, error) from error
 
-    def put(self, path: str, data: bytes) -> None:
+    def put(self, path: str, data: bytes | memoryview) -> None:
         """Write or replace an object in one step."""
         try:
             obstore.put(self._objects, path, data)

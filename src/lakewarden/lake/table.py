@@ -1,26 +1,25 @@
 """One Delta table: appends that are recognised when repeated, versions, file lists, scans.
 
-Parquet is written by Polars and committed as add actions (see docs/adr): several times faster for wide tables than
-letting delta-rs write the rows, and the same code for a local folder and Azure.
+Rows are written as Parquet and committed as add actions (docs/adr/0008, 0013): several times faster than letting
+delta-rs write rows and log, and the same code for a local folder and Azure.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lakewarden.errors import LakeError, StorageError
+from lakewarden.lake.log import BehindError, DataFile, DeltaLog
 from lakewarden.lake.store import storage_error
 
 if TYPE_CHECKING:
@@ -33,26 +32,18 @@ if TYPE_CHECKING:
 APPLICATION: Final = "lakewarden"
 """The Delta transaction application id under which micro-batch numbers are recorded."""
 
-QUIET: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-"""No checkpoint or clean-up inside a commit: maintenance does both between micro-batches."""
+UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
+"""What a folder's name doesn't show of a partition value: the log has the value, and paths in it need no escapes."""
+
+T = TypeVar("T")
 
 
 class StaleVersionError(StorageError):
     """A version's log entries are gone: read the published point again and open what it names now."""
 
 
-@dataclass(frozen=True)
-class DataFile:
-    """One active file of a table: path below the table, bytes, partition values, rows."""
-
-    path: str
-    size: int
-    partition: Mapping[str, str | None]
-    rows: int
-
-
 class LakeTable:
-    """A handle on one table of the lake; one writer thread at a time.
+    """One table of the lake.
 
     Raises (all methods): StorageError when the storage refuses; LakeError when the table isn't there.
     """
@@ -61,16 +52,15 @@ class LakeTable:
         self.spec = spec
         self.uri = store.uri(spec.name)
         self._store = store
-        self._schema = Schema.from_arrow(spec_arrow(spec))
-        self._handle: DeltaTable | None = None
+        self.log = DeltaLog(store, spec.name, lambda: self._open(None), spec.partition_by, (APPLICATION,))
 
     def create(self, settings: LakeSettings) -> None:
         """Create the table, empty, unless it exists."""
         retention = f"interval {settings.log_retention_seconds} seconds"
         try:
-            self._handle = DeltaTable.create(
+            DeltaTable.create(
                 self.uri,
-                schema=self._schema,
+                schema=Schema.from_arrow(spec_arrow(self.spec)),
                 mode="ignore",
                 partition_by=list(self.spec.partition_by),
                 configuration={
@@ -83,79 +73,78 @@ class LakeTable:
             raise storage_error(f"create table {self.spec.name}", error) from error
 
     @property
-    def handle(self) -> DeltaTable:
-        """The delta-rs table, opened once; `refresh` moves it to the newest version."""
-        if self._handle is None:
-            self._handle = self._open(None)
-        return self._handle
+    def version(self) -> int:
+        """The newest version known here."""
+        return self._read(lambda: self.log.head.version)
 
     def refresh(self) -> int:
         """Move to the newest version and give it."""
-        try:
-            self.handle.update_incremental()
-        except (DeltaError, OSError) as error:
-            raise storage_error(f"read the log of {self.spec.name}", error) from error
-        return self.handle.version()
+        return self._read(lambda: self.log.follow().version)
 
     def last_batch(self) -> int:
         """The newest micro-batch committed to this table; -1 before the first."""
-        number = self.handle.transaction_version(APPLICATION)
-        return -1 if number is None else int(number)
+        return self._read(lambda: self.log.head.numbers.get(APPLICATION, -1))
 
-    def append(self, rows: pl.DataFrame, *, batch: int, application: str = APPLICATION) -> int:
+    def files(self) -> list[DataFile]:
+        """The active files of the newest version known here, oldest first."""
+        return self._read(lambda: list(self.log.head.files.values()))
+
+    def _read(self, of: Callable[[], T]) -> T:
+        try:
+            return of()
+        except (DeltaError, OSError, ValueError) as error:
+            raise storage_error(f"read the log of {self.spec.name}", error) from error
+
+    def append(self, rows: pl.DataFrame, *, batch: int) -> int:
         """Commit rows under a micro-batch number, once: a number that is already there is skipped; gives the version.
 
         Args:
             rows: the table's columns, any order.
             batch: the micro-batch number, recorded as a Delta transaction identifier.
         """
-        number = self.handle.transaction_version(application)
-        if number is not None and int(number) >= batch:
-            return self.handle.version()
-        actions: list[AddAction | RemoveAction] = self._write_files(
-            rows.select(pl.col(name).cast(dtype) for name, dtype in self.spec.columns.items()), batch
-        )
-        try:
-            self.handle.create_write_transaction(
-                actions,
-                "append",
-                self._schema,
-                partition_by=list(self.spec.partition_by),
-                commit_properties=CommitProperties(app_transactions=[Transaction(application, batch)]),
-                post_commithook_properties=QUIET,
-            )
-        except CommitFailedError as error:
-            raise LakeError(
-                f"Micro-batch {batch} was not committed to {self.spec.name}: another writer committed it.",
-                state="nothing was written twice",
-                next="lakewarden status",
-            ) from error
-        except (DeltaError, OSError) as error:
-            raise storage_error(f"commit micro-batch {batch} to {self.spec.name}", error) from error
-        return self.refresh()
+        if self.last_batch() >= batch:
+            return self.version
+        files = self._write_files(rows.select(pl.col(name).cast(dtype) for name, dtype in self.spec.columns.items()), batch)
+        while True:
+            try:
+                return self.log.commit("WRITE", add=files, number=(APPLICATION, batch))
+            except BehindError:
+                self.refresh()
+            if self.last_batch() >= batch:
+                raise LakeError(
+                    f"Micro-batch {batch} was not committed to {self.spec.name}: another writer committed it.",
+                    state="nothing was written twice",
+                    next="lakewarden status",
+                )
 
-    def _write_files(self, rows: pl.DataFrame, batch: int) -> list[AddAction | RemoveAction]:
+    def _write_files(self, rows: pl.DataFrame, batch: int) -> list[DataFile]:
         keys = list(self.spec.partition_by)
         if not keys:
-            parts: list[tuple[dict[str, str | None], pl.DataFrame]] = [({}, rows)]
-        else:
-            groups = rows.partition_by(keys, as_dict=True, include_key=False, maintain_order=True)
-            parts = [
-                ({k: None if v is None else str(v) for k, v in zip(keys, values, strict=True)}, part) for values, part in groups.items()
-            ]
-        if len(parts) == 1:
-            return [self._write_file(parts[0][0], parts[0][1], batch)]
-        with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(lambda part: self._write_file(part[0], part[1], batch), parts))
+            return [self.write_file({}, rows, batch)]
+        groups = rows.partition_by(keys, as_dict=True, include_key=False, maintain_order=True)
+        return [
+            self.write_file({k: None if v is None else str(v) for k, v in zip(keys, values, strict=True)}, part, batch)
+            for values, part in groups.items()
+        ]
 
-    def _write_file(self, partition: dict[str, str | None], part: pl.DataFrame, batch: int) -> AddAction:
+    def write_file(self, partition: Mapping[str, str | None], part: pl.DataFrame, batch: int) -> DataFile:
+        """Write one data file; it belongs to no version until it is committed.
+
+        Args:
+            partition: values of the partition columns.
+            part: the other columns.
+            batch: goes into the file's name.
+        """
         buffer = io.BytesIO()
-        part.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
-        folder = "".join(f"{k}={'__HIVE_DEFAULT_PARTITION__' if v is None else v}/" for k, v in partition.items())
+        part.write_parquet(buffer, compression="snappy", statistics=False)  # quick; compaction writes zstd
+        return self.put_file(partition, buffer.getbuffer(), part.height, self._statistics(part), batch)
+
+    def put_file(self, partition: Mapping[str, str | None], data: bytes | memoryview, rows: int, stats: str, batch: int) -> DataFile:
+        """Store the bytes of one data file under a name of its own."""
+        folder = "".join(f"{k}={'__HIVE_DEFAULT_PARTITION__' if v is None else UNSAFE.sub('_', v)}/" for k, v in partition.items())
         path = f"{folder}b{batch:010d}-{uuid.uuid4().hex[:16]}.parquet"
-        data = buffer.getvalue()
         self._store.put(f"{self.spec.name}/{path}", data)
-        return AddAction(path, len(data), partition, int(time.time() * 1000), True, self._statistics(part))
+        return DataFile(path, len(data), partition, rows, stats, int(time.time() * 1000))
 
     def _statistics(self, part: pl.DataFrame) -> str:
         stats: dict[str, Any] = {"numRecords": part.height, "minValues": {}, "maxValues": {}, "nullCount": {}}
@@ -190,30 +179,10 @@ class LakeTable:
         """A lazy scan of the table at a version (None: the newest), columns as specified."""
         return scan(self.at(version), self.spec)
 
-    def files(self, version: int | None = None) -> list[DataFile]:
-        """The active files of a version (None: the newest)."""
-        return active_files(self.handle if version is None else self.at(version), self.spec.partition_by)
-
 
 def scan(table: DeltaTable, spec: TableSpec) -> pl.LazyFrame:
     """A lazy scan of an opened table with the specified column order."""
     return pl.scan_delta(table).select(list(spec.columns))
-
-
-def active_files(table: DeltaTable, partition_by: Sequence[str]) -> list[DataFile]:
-    """The active files of an opened table."""
-    actions = pl.DataFrame(table.get_add_actions(flatten=True))
-    if actions.height == 0:
-        return []
-    return [
-        DataFile(
-            row["path"],
-            row["size_bytes"],
-            {k: None if row[f"partition.{k}"] is None else str(row[f"partition.{k}"]) for k in partition_by},
-            row["num_records"] or 0,
-        )
-        for row in actions.iter_rows(named=True)
-    ]
 
 
 def spec_arrow(spec: TableSpec) -> pa.Schema:

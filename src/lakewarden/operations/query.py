@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from lakewarden.errors import QueryError
-from lakewarden.lake.table import active_files
+from lakewarden.lake.log import active_files
 from lakewarden.tables import BRONZE, TABLES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from lakewarden.lake import lease, releases
-from lakewarden.lake.table import active_files
+from lakewarden.lake.log import active_files
 from lakewarden.tables import BRONZE, DQ_RESULTS, GOLD, PIPELINE_RUNS, TABLES
 
 if TYPE_CHECKING:

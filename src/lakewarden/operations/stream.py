@@ -1,7 +1,7 @@
 """Streaming (runbook section 1): events in, every table out, exactly once.
 
 Three threads, each a step ahead of the next: receive (read, decode, commit bronze), derive (the stages), commit (every other
-table, the run record, the published point, tidying). Bronze is committed first and is the log of all the rest: whatever a
+table, the run record, the published point); a fourth keeps tail and log short beside them. Bronze is committed first and is the log of all the rest: whatever a
 killed process left undone is finished from it at the next start, under the release recorded in its rows.
 """
 
@@ -72,6 +72,8 @@ class Stream:
         self._failure: BaseException | None = None
         self._finished = -1
         self._progressed = threading.Condition()
+        self._untidy = threading.Event()
+        self._moved = threading.Event()
         self.totals = StreamTotals()
 
     # --- recovery -----------------------------------------------------------------------------------------------
@@ -127,6 +129,7 @@ class Stream:
         threads = [
             threading.Thread(target=self._guard, args=(halt, self._receive_all, receiver, received, stop, halt), name="receive"),
             threading.Thread(target=self._guard, args=(halt, self._derive_all, received, derived, halt), name="derive"),
+            threading.Thread(target=self._guard, args=(halt, self._tidy_all, halt), name="tidy"),
         ]
         for thread in threads:
             thread.start()
@@ -136,6 +139,7 @@ class Stream:
             thread.join()
         if self._failure is not None:
             raise self._failure
+        self._publish_layout()
         return self.totals
 
     def _guard(self, halt: threading.Event, step: Callable[..., None], *args: object) -> None:
@@ -165,8 +169,9 @@ class Stream:
 
     def _commit_all(self, pairs: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event) -> None:
         started = self._clocks.monotonic()
-        for batch, derived in take(pairs, halt):
+        for batch, derived in take(pairs, halt, self._publish_layout):
             self._commit(batch, derived)
+            self._untidy.set()
             if self._on_progress is not None:
                 elapsed = max(self._clocks.monotonic() - started, 1e-9)
                 fraction = self._job.source.fraction
@@ -187,14 +192,26 @@ class Stream:
 
     def _commit(self, batch: MicroBatch, derived: Derived) -> None:
         committed = self._engine.write_derived(batch, derived, self._clocks.now())
-        now = self._clocks.now()
-        self._engine.publish(batch.number, now)
-        if self._engine.tidy(now, committed.versions):
-            self._engine.publish(batch.number, self._clocks.now())
+        self._moved.clear()
+        self._engine.publish(batch.number, self._clocks.now())
         self.totals.add(batch, committed)
         with self._progressed:
             self._finished = batch.number
             self._progressed.notify_all()
+
+    def _tidy_all(self, halt: threading.Event) -> None:
+        """Beside the micro-batches, so that none waits for it."""
+        while not halt.is_set():
+            if self._untidy.wait(TICK_SECONDS):
+                self._untidy.clear()
+                if self._engine.tidy(self._clocks.now()):
+                    self._moved.set()
+
+    def _publish_layout(self) -> None:
+        """Between micro-batches: readers move to the compacted files, before the old ones go."""
+        if self._moved.is_set():
+            self._moved.clear()
+            self._engine.publish(self._finished, self._clocks.now())
 
 
 def put(out: queue.Queue[Any], item: object, halt: threading.Event) -> None:
@@ -207,12 +224,14 @@ def put(out: queue.Queue[Any], item: object, halt: threading.Event) -> None:
             continue
 
 
-def take(items: queue.Queue[Any], halt: threading.Event) -> Iterator[Any]:
-    """Items until None is handed on or another step failed."""
+def take(items: queue.Queue[Any], halt: threading.Event, idle: Callable[[], None] | None = None) -> Iterator[Any]:
+    """Items until None is handed on or another step failed; `idle` is called while there are none."""
     while not halt.is_set():
         try:
             item = items.get(timeout=TICK_SECONDS)
         except queue.Empty:
+            if idle is not None:
+                idle()
             continue
         if item is None:
             return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from lakewarden.errors import ConfigurationError
@@ -52,22 +53,20 @@ def span(seconds: float) -> str:
 _FORMATS: Final[dict[str, Callable[[float], str]]] = {"count": _count, "percent": _percent, "times": _times, "days": _days, "span": span}
 
 
-class _Wording(string.Formatter):
-    def __init__(self, money: Money) -> None:
-        self._money = money
+def _worded(value: object, how: str, money: Money) -> str:
+    """A value by its name of a format; null is `unknown`."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, int | float) and how == "money":
+        return money.say(value)
+    if isinstance(value, int | float) and how in _FORMATS:
+        return _FORMATS[how](value)
+    return format(value, how)
 
-    def format_field(self, value: object, format_spec: str) -> str:
-        """A value by its name of a format; null is `unknown`."""
-        if value is None:
-            return "unknown"
-        if isinstance(value, int | float) and format_spec == "money":
-            return self._money.say(value)
-        if isinstance(value, int | float) and format_spec in _FORMATS:
-            return _FORMATS[format_spec](value)
-        return format(value, format_spec)
 
-    def get_value(self, key: int | str, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        return kwargs[str(key)]
+@lru_cache(maxsize=1024)
+def _parsed(template: str) -> tuple[tuple[str, str | None, str], ...]:
+    return tuple((literal, name, how or "") for literal, name, how, _ in string.Formatter().parse(template))
 
 
 def say(template: str, values: Mapping[str, object], money: Money) -> str:
@@ -75,7 +74,8 @@ def say(template: str, values: Mapping[str, object], money: Money) -> str:
 
     Formats: money (minor units), percent (of 1), times, count, days, span (seconds), or Python's own. A null is `unknown`.
     """
-    return _Wording(money).vformat(template, (), values)
+    parts = _parsed(template)
+    return "".join(literal if name is None else literal + _worded(values[name], how, money) for literal, name, how in parts)
 
 
 def placeholders(template: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -117,5 +118,5 @@ def test_a_whole_lake_lives_there_through_the_same_code(azure_root: str, tmp_pat
     before = table.scan().collect().height
     from lakewarden.lake.maintenance import Maintenance
 
-    Maintenance(again.house.store, {"transactions_silver": table}, again.house.settings).tidy(table)
+    Maintenance(again.house.store, {"transactions_silver": table}, again.house.settings).tidy(table, dt.datetime.now(dt.UTC), fan=2)
     assert table.scan().collect().height == before

@@ -14,6 +14,7 @@ from lakewarden.settings import LakeSettings
 from lakewarden.tables import TableSpec
 
 SPEC = TableSpec("t", {"seq": pl.Int64(), "event_date": pl.Date(), "batch": pl.Int64()}, ("event_date",))
+NOW = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
 SETTINGS = LakeSettings(compact_every=5, vacuum_grace_seconds=60)
 
 
@@ -39,7 +40,8 @@ def test_the_tail_is_compacted_between_micro_batches_and_no_row_changes(tmp_path
     maintenance = Maintenance(store, {"t": table}, SETTINGS)
     now = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
     for batch in range(23):
-        maintenance.after_batch(now, {"t": append(table, batch)})
+        append(table, batch)
+        maintenance.look(now)
         assert len(table.files()) <= SETTINGS.compact_every
     assert table.scan().sort("seq").collect()["seq"].to_list() == list(range(23))
     assert table.last_batch() == 22
@@ -50,7 +52,7 @@ def test_vacuum_takes_only_what_was_unreferenced_for_the_grace_period(tmp_path):
     maintenance = Maintenance(store, {"t": table}, SETTINGS)
     for batch in range(4):
         append(table, batch)
-    maintenance.tidy(table)
+    maintenance.tidy(table, NOW, fan=2)
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     assert maintenance.vacuum(later) == 0  # a first look only marks
     assert len(parquet(store)) == 5
@@ -65,7 +67,7 @@ def test_vacuum_honours_pins_until_they_are_released(tmp_path):
         append(table, batch)
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     pin = pins.pin(store, table, "before a swap", later)
-    maintenance.tidy(table)
+    maintenance.tidy(table, NOW, fan=2)
     maintenance.vacuum(later)
     assert maintenance.vacuum(later + dt.timedelta(seconds=61)) == 0
     assert all(store.exists(f"t/{path}") for path in pin.files)
