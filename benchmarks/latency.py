@@ -69,8 +69,10 @@ def measure(scratch: Path, simulation: Path, rate: int, seconds: float, goal: fl
         "--json",
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    feed(incoming / "warm-up.jsonl", templates(simulation, 2000), rate, WARM_UP)
-    written = feed(incoming / "watched.jsonl", [line.replace(b"#", b"m#") for line in templates(simulation, 20_000)], rate, seconds)
+    lines = templates(simulation, round(rate * (WARM_UP + seconds)) + 1)  # no event twice: an account's bursts are the simulator's
+    warm = round(rate * WARM_UP)
+    feed(incoming / "warm-up.jsonl", lines[:warm], rate, WARM_UP)
+    written = feed(incoming / "watched.jsonl", [line.replace(b"#", b"m#") for line in lines[warm:]], rate, seconds)
     time.sleep(2)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=120)

@@ -9,9 +9,10 @@ The names below load on first use, so that importing the package costs nothing.
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from lakewarden.allocation import keep_for_the_next_batch
 
 if TYPE_CHECKING:
     from lakewarden.app import Lake as Lake
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lake", "__version__", "demo", "init", "open", "simulate"]
 
-# Polars' allocator gives memory back after half a second; the next micro-batch then faults it in again: a tenth of the stream's CPU.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,muzzy_decay_ms:-1")
+keep_for_the_next_batch()
 
 if not TYPE_CHECKING:  # a typed reader sees the names above and no others
 

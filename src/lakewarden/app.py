@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakewarden.allocation import give_back_large_arrays
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases as releases_at_rest
 from lakewarden.lake.lakehouse import Lakehouse
@@ -194,6 +195,7 @@ class Lake:
         chosen = {"batch_rows": batch_rows, "batch_seconds": batch_seconds}
         settings = StreamSettings(**{name: value for name, value in chosen.items() if value is not None})
         run_id = f"run-{uuid.uuid4().hex[:12]}"
+        give_back_large_arrays()
         heard: list[str] = []
         with contextlib.closing(open_source(str(source), mapping=mapping, once=once)) as events, self.writing(run_id) as engine:
             watch = release.ReleaseWatch(self.house.store, utc_now, time.monotonic, lambda error: heard.append(str(error)))

@@ -32,7 +32,7 @@ class FlowSettings(_Frozen):
 class StreamSettings(_Frozen):
     """How the stream cuts micro-batches; never changes what a row becomes."""
 
-    batch_rows: int = Field(default=100_000, ge=1, description="Most events in a micro-batch.")
+    batch_rows: int = Field(default=50_000, ge=1, description="Most events in a micro-batch.")
     batch_seconds: float = Field(default=0.25, gt=0, description="Longest wait for a micro-batch to fill.")
     queue_batches: int = Field(default=1, ge=1, description="Micro-batches read ahead; bounds memory.")
 

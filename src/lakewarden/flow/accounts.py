@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from lakewarden.compiled import inlined, lean
-from lakewarden.flow.hashing import paired
 from lakewarden.flow.pairs import fetch_pair, last_seen, pairs_full
 from lakewarden.flow.store import AHEAD, MOST_PAIRS, NEWEST, SLOTS, Store, fetch_record, fetch_slot, record_of
 from lakewarden.flow.usual import forget, learn, ratio_usual
@@ -43,6 +42,7 @@ from lakewarden.flow.windows import (
     since,
     units_of,
 )
+from lakewarden.hashing import paired
 
 COUNTRY: Final = 0x1F0B
 DEVICE: Final = 0x2E17

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from lakewarden.errors import LakewardenError
 from lakewarden.flow.accounts import AccountFeatures, fold_accounts
-from lakewarden.flow.hashing import hash_of, shard_of
 from lakewarden.flow.keyed import Keyed
 from lakewarden.flow.labels import FraudFeatures, look_up
 from lakewarden.flow.parties import ASK, UPDATE, PartyFeatures, fold_parties
@@ -31,6 +30,7 @@ from lakewarden.flow.windows import (
     UNKNOWN,
     Rows,
 )
+from lakewarden.hashing import hash_of, shard_of
 from lakewarden.tables import BEHAVIOUR
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lakewarden.compiled import lean
 from lakewarden.errors import LakewardenError
-from lakewarden.flow.hashing import Int64s, content_hash, hash64, shard_of
+from lakewarden.hashing import Int64s, content_hash, hash64, shard_of
 from lakewarden.tables import DUPLICATES, EVENT_PROPERTIES, LINEAGE
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Enrichment: what reference data says of each transaction, as `tables.ENRICHMENT`.
 
-Tables are prepared once for a set of references (see :class:`~lakewarden.flow.lookup.Lookup`); a micro-batch then costs what
+Tables are prepared once for a set of references (see :class:`~lakewarden.rules.lookup.Lookup`); a micro-batch then costs what
 it holds. Where a reference is absent, what it would give is null, and the region is UNKNOWN.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from lakewarden.errors import ConfigurationError
-from lakewarden.flow.lookup import Lookup
+from lakewarden.rules.lookup import Lookup
 from lakewarden.tables import ENRICHMENT
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lakewarden.compiled import lean
-from lakewarden.flow.hashing import hash64
 from lakewarden.flow.store import FULL, LOW_32, put_slot, slot_of
 from lakewarden.flow.windows import DAY, Floats, Int64s
+from lakewarden.hashing import hash64
 
 Structs: TypeAlias = NDArray[Any]
 

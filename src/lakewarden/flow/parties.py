@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 from lakewarden.compiled import inlined, lean
 from lakewarden.flow.blocks import block_size
-from lakewarden.flow.hashing import paired
 from lakewarden.flow.pairs import fetch_pair, last_seen, pairs_full
 from lakewarden.flow.store import AHEAD, ASKED, LOW_32, NEWEST, SLOTS, Store, fetch_record, fetch_slot, record_of, slot_of
 from lakewarden.flow.windows import (
@@ -38,6 +37,7 @@ from lakewarden.flow.windows import (
     ratio,
     since,
 )
+from lakewarden.hashing import paired
 
 UPDATE: Final = 1
 ASK: Final = 2

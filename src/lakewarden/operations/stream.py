@@ -1,8 +1,8 @@
 """Streaming (runbook section 1): events in, every table out, exactly once.
 
 Three threads, each a step ahead of the next: receive (read, decode, commit bronze), derive (the stages), commit (every other
-table, the run record, the published point); a fourth keeps tail and log short beside them. Bronze is committed first and is the log of all the rest: whatever a
-killed process left undone is finished from it at the next start, under the release recorded in its rows.
+table, the run record, the published point); a fourth keeps tail and log short beside them. Bronze is committed first and is the
+log of all the rest: whatever a killed process left undone is finished from it at the next start, under the release in its rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -164,7 +164,9 @@ class Stream:
         self, batches: queue.Queue[MicroBatch | None], out: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event
     ) -> None:
         for batch in take(batches, halt):
-            put(out, (batch, self._derive(batch)), halt)
+            derived = self._derive(batch)
+            put(out, (replace(batch, rows=batch.rows.clear()), derived), halt)  # decoded rows are large and no longer needed
+            del batch, derived
         put(out, None, halt)
 
     def _commit_all(self, pairs: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event) -> None:

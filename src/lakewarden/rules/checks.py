@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from lakewarden.rules.lookup import Lookup
 from lakewarden.rules.references import KEYS, SCHEMAS, References
 from lakewarden.rules.row_sql import condition
 from lakewarden.settings import FlowSettings
@@ -286,11 +287,12 @@ def _member(column: str, values: list[Any] | tuple[Any, ...], case_sensitive: bo
 def _absence(references: References, reference: str, key: str, column: str) -> pl.Expr:
     """Where the column's value stands in no row of the reference table; prepared once a release, whatever the table's size."""
     table = references.get(reference)
-    known = pl.Series(dtype=pl.String) if table is None else table[key].drop_nulls().unique().sort()
+    known = pl.Series(dtype=pl.String) if table is None else table[key].drop_nulls().unique()
     value = pl.col(column)
     if len(known) <= _FEW:
         return ~value.is_in(known.implode())
-    return pl.when(value.is_not_null()).then(value.cast(pl.Enum(known), strict=False).is_null())
+    lookup = Lookup.build(known.to_frame(), key)
+    return value.map_batches(lookup.lacks, return_dtype=pl.Boolean(), is_elementwise=True)
 
 
 def _limit(limit: float | str) -> pl.Expr:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from lakewarden.errors import ConfigurationError
 from lakewarden.rules.reference_checks import CHECKS, EXAMPLES, cast_column
@@ -229,13 +230,21 @@ def _hash_series(digest: hashlib._Hash, series: pl.Series) -> None:
         _hash_series(digest, values.list.explode(empty_as_null=False, keep_nulls=True))
     elif values.dtype == pl.String:
         digest.update(values.str.len_bytes().cast(pl.Int64).to_numpy().astype("<i8").tobytes())
-        digest.update("".join(values.to_list()).encode())
+        digest.update(_utf8(values))
     elif values.dtype.is_float():
         digest.update(values.cast(pl.Float64).to_numpy().astype("<f8").tobytes())
     elif values.dtype.is_integer() or values.dtype.is_temporal() or values.dtype == pl.Boolean:
         digest.update(values.cast(pl.Int64).to_numpy().astype("<i8").tobytes())
     else:
         raise ConfigurationError(f"column {series.name} has the type {series.dtype}, which reference data doesn't hold")
+
+
+def _utf8(values: pl.Series) -> pa.Buffer:
+    """The bytes of all texts, one after the other, without a Python object for each."""
+    texts = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    return pa.py_buffer(b"") if data is None or not len(texts) else data[int(ends[0]) : int(ends[-1])]
 
 
 def _known(kind: str) -> None:

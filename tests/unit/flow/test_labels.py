@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lakewarden.flow.hashing import hash64
 from lakewarden.flow.labels import Frauds, LabelIndex, look_up
+from lakewarden.hashing import hash64
 from lakewarden.tables import LABELS, UTC_US
 
 DAY = 86_400_000_000

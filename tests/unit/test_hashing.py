@@ -6,7 +6,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakewarden.flow.hashing import combine, content_hash, hash64, mixed, shard_of
+from lakewarden.hashing import combine, content_hash, hash64, mixed, shard_of
 
 
 def reference(value: bytes | None) -> int:

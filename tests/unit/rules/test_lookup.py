@@ -7,8 +7,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakewarden.flow.hashing import hash64
-from lakewarden.flow.lookup import Lookup
+from lakewarden.hashing import hash64
+from lakewarden.rules.lookup import Lookup
 
 TABLE = pl.DataFrame({"key": ["a", "b", None, "ü"], "text": ["A", None, "nobody", "U"], "number": [1, 2, 3, None]})
 

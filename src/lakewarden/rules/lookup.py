@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lakewarden.compiled import compiled
-from lakewarden.flow.hashing import Int64s, hash64
+from lakewarden.hashing import Int64s, hash64
 
 _Rows = NDArray[np.int32]
 _EMPTY: Final = np.int32(-1)
@@ -88,6 +88,10 @@ class Lookup:
             other = [self._clashes.get(key) for key in keys.to_list()]
             rows = pl.select(pl.coalesce(pl.Series(other, dtype=pl.UInt32), rows)).to_series()
         return rows.alias("row")
+
+    def lacks(self, keys: pl.Series) -> pl.Series:
+        """Whether each key is unknown (null for a null key), in O(keys)."""
+        return self.rows(keys).is_null().set(keys.is_null(), None).alias(keys.name)
 
     def gather(self, keys: pl.Series) -> pl.DataFrame:
         """The values of each key, in the order of `keys`: the table's columns but the key; null where the key is unknown."""
