@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+F = TypeVar("F", np.float32, np.float64)
 
 FEATURES_VERSION: Final = "1"
 
@@ -124,12 +126,20 @@ def matrix(rows: pl.DataFrame) -> NDArray[np.float32]:
     Args:
         rows: silver rows with the columns `NEEDS`.
     """
-    return np.asarray(_selected(rows, pl.Float32).to_numpy(order="fortran"), dtype=np.float32)
+    return _filled(_selected(rows, pl.Float32), np.float32)
 
 
 def values(rows: pl.DataFrame) -> NDArray[np.float64]:
     """As `matrix`, unrounded, to be shown to people."""
-    return np.asarray(_selected(rows, pl.Float64).to_numpy(order="fortran"), dtype=np.float64)
+    return _filled(_selected(rows, pl.Float64), np.float64)
+
+
+def _filled(columns: pl.DataFrame, dtype: type[F]) -> NDArray[F]:
+    """The columns side by side, NaN for null; one copy, where `DataFrame.to_numpy` makes two."""
+    out = np.empty((columns.height, columns.width), dtype=dtype, order="F")
+    for at, column in enumerate(columns.iter_columns()):
+        out[:, at] = (column.fill_null(np.nan) if column.null_count() else column).to_numpy()
+    return out
 
 
 def _selected(rows: pl.DataFrame, dtype: type[pl.DataType]) -> pl.DataFrame:

@@ -287,11 +287,11 @@ def _member(column: str, values: list[Any] | tuple[Any, ...], case_sensitive: bo
 def _absence(references: References, reference: str, key: str, column: str) -> pl.Expr:
     """Where the column's value stands in no row of the reference table; prepared once a release, whatever the table's size."""
     table = references.get(reference)
-    known = pl.Series(dtype=pl.String) if table is None else table[key].drop_nulls().unique()
+    known = pl.Series(key, dtype=pl.String) if table is None else table[key].drop_nulls()
     value = pl.col(column)
-    if len(known) <= _FEW:
+    if known.len() <= _FEW:
         return ~value.is_in(known.implode())
-    lookup = Lookup.build(known.to_frame(), key)
+    lookup = Lookup.build((known if known.n_unique() == known.len() else known.unique()).to_frame(), key)
     return value.map_batches(lookup.lacks, return_dtype=pl.Boolean(), is_elementwise=True)
 
 
