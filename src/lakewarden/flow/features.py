@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-
-F = TypeVar("F", np.float32, np.float64)
 
 FEATURES_VERSION: Final = "1"
 
@@ -126,20 +124,12 @@ def matrix(rows: pl.DataFrame) -> NDArray[np.float32]:
     Args:
         rows: silver rows with the columns `NEEDS`.
     """
-    return _filled(_selected(rows, pl.Float32), np.float32)
+    return np.asarray(_selected(rows, pl.Float32).to_numpy(order="fortran"), dtype=np.float32)
 
 
 def values(rows: pl.DataFrame) -> NDArray[np.float64]:
     """As `matrix`, unrounded, to be shown to people."""
-    return _filled(_selected(rows, pl.Float64), np.float64)
-
-
-def _filled(columns: pl.DataFrame, dtype: type[F]) -> NDArray[F]:
-    """The columns side by side, NaN for null; one copy, where `DataFrame.to_numpy` makes two."""
-    out = np.empty((columns.height, columns.width), dtype=dtype, order="F")
-    for at, column in enumerate(columns.iter_columns()):
-        out[:, at] = (column.fill_null(np.nan) if column.null_count() else column).to_numpy()
-    return out
+    return np.asarray(_selected(rows, pl.Float64).to_numpy(order="fortran"), dtype=np.float64)
 
 
 def _selected(rows: pl.DataFrame, dtype: type[pl.DataType]) -> pl.DataFrame:

@@ -6,26 +6,26 @@ import hashlib
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+def sources() -> list[Path]:
+    """The files whose code decides what an event becomes: contracts, rules, flow, and what they compute with."""
+    folders = [path for name in ("contracts", "rules", "flow") for path in (ROOT / name).rglob("*.py")]
+    return sorted([*folders, *(ROOT / f"{name}.py" for name in ("compiled", "hashing", "settings", "tables"))])
 
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """`<package version>+<12 hexadecimal digits>` over contracts, rules, flow, settings and tables.
+    """`<package version>+<12 hexadecimal digits>` over `sources`.
 
     Two installations with the same value derive the same rows from the same bronze and release.
     """
-    root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for path in sorted(
-        [
-            *(root / "contracts").rglob("*.py"),
-            *(root / "rules").rglob("*.py"),
-            *(root / "flow").rglob("*.py"),
-            root / "settings.py",
-            root / "tables.py",
-        ]
-    ):
-        digest.update(path.relative_to(root).as_posix().encode())
+    for path in sources():
+        digest.update(path.relative_to(ROOT).as_posix().encode())
         digest.update(path.read_bytes())
     try:
         package = version("lakewarden")

@@ -107,15 +107,16 @@ class DeltaLog:
         Args:
             operation: Delta's name for it, as `WRITE` or `OPTIMIZE`.
             remove: files that must still be active: whoever planned on them planned on what is there.
-            number: application and transaction number.
+            number: application and transaction number, beyond the newest that is there.
             data_change: False when the same rows are only laid out anew.
 
         Raises:
-            BehindError: another commit came first, or took a file that was to be removed; nothing was written.
+            BehindError: another commit came first, or it has the number, or took a file that was to be removed; nothing was written.
         """
         with self._lock:
             head = self.head if time.monotonic() - self._seen < TRUST_SECONDS else self.follow()
-            if any(file.path not in head.files for file in remove):
+            taken = number is not None and head.numbers.get(number[0], -1) >= number[1]
+            if taken or any(file.path not in head.files for file in remove):
                 raise BehindError
             actions = self._actions(operation, add, remove, number, data_change, head.version)
             body = "\n".join(json.dumps(action, separators=(",", ":")) for action in actions).encode()

@@ -10,10 +10,7 @@ import pytest
 from lakewarden.errors import LakeError
 from lakewarden.lake.store import Store
 from lakewarden.lake.table import LakeTable
-from lakewarden.settings import LakeSettings
-from lakewarden.tables import TableSpec
 
-SPEC = TableSpec("t", {"seq": pl.Int64(), "event_date": pl.Date(), "region": pl.String(), "batch": pl.Int64()}, ("event_date", "region"))
 DAY = dt.date(2026, 1, 5)
 
 
@@ -24,16 +21,8 @@ def rows(first: int, n: int, batch: int) -> pl.DataFrame:
             "event_date": [DAY] * n,
             "region": ["EUROPE", "ASIA"] * (n // 2) + [None] * (n % 2),
             "batch": [batch] * n,
-        },
-        schema=SPEC.columns,
+        }
     )
-
-
-@pytest.fixture
-def table(tmp_path) -> LakeTable:
-    table = LakeTable(Store(tmp_path, create=True), SPEC)
-    table.create(LakeSettings())
-    return table
 
 
 def test_rows_come_back_as_they_were(table):
@@ -51,8 +40,8 @@ def test_a_repeated_micro_batch_is_skipped(table):
     assert table.last_batch() == 0
 
 
-def test_a_second_writer_cannot_commit_the_same_micro_batch(table, tmp_path):
-    other = LakeTable(Store(tmp_path), SPEC)
+def test_a_second_writer_cannot_commit_the_same_micro_batch(table, another):
+    other = another()
     assert other.last_batch() == -1
     table.append(rows(0, 4, 0), batch=0)
     with pytest.raises(LakeError, match="another writer"):
@@ -67,7 +56,7 @@ def test_a_version_shows_what_it_held(table):
     assert table.scan().collect().height == 8
 
 
-def test_a_missing_table_says_what_to_do(tmp_path):
+def test_a_missing_table_says_what_to_do(tmp_path, table):
     with pytest.raises(LakeError) as caught:
-        LakeTable(Store(tmp_path, create=True), SPEC).last_batch()
+        LakeTable(Store(tmp_path / "empty", create=True), table.spec).last_batch()
     assert caught.value.next == "lakewarden init"
