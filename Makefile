@@ -9,7 +9,7 @@ MINUTES ?= 60
 RATE ?= 1200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit format bench soak clean
+.PHONY: help demo test check unit format bench soak kafka clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -42,6 +42,9 @@ bench: $(READY) ## measure (ONLY="latency memory" for some), and write benchmark
 
 soak: $(READY) ## stream for MINUTES=60 at RATE=1200 and see that nothing grows
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES) --rate $(RATE)
+
+kafka: $(READY) ## a Kafka broker with the topic transactions-stream, on KAFKA_PORT=9092, until Ctrl-C
+	@$(BIN)/python scripts/kafka.py start --foreground --port $(or $(KAFKA_PORT),9092)
 
 clean: ## remove what the targets above made (not your lakes)
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist catboost_info

@@ -105,6 +105,8 @@ def main() -> None:
     on_path = shutil.which("uv")
     uv = on_path if on_path and uv_version(on_path) >= UV_OLDEST else install_uv()
     sync = [uv, "sync", "--frozen", "--python", sys.executable]
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):  # else every process compiles every module again, which takes seconds
+        sync.append("--compile-bytecode")
     if not sys.stderr.isatty():
         sync.append("--quiet")
     sys.exit(subprocess.call(sync, cwd=ROOT, env=environment()))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lakewarden.contracts.rfc3339 import UNREADABLE
+from lakewarden.flow.arrow import as_arrow, bits
 from lakewarden.flow.plan import DecodePlan, Field
 from lakewarden.flow.scanner import (
     ABSENT,
@@ -166,13 +167,13 @@ class Assembly:
             data = np.frombuffer(self._buffers[number], dtype=np.uint8)
             put_lists(items, offsets, at[numbers == number], data, spans.reshape(-1), int(number))
         texts = _view_series(items.reshape(-1, 2), buffers, None).to_arrow()
-        array = pa.LargeListArray.from_arrays(pa.array(offsets), texts, mask=pa.array(~present))
+        array = pa.LargeListArray.from_arrays(as_arrow(offsets), texts, mask=as_arrow(~present))
         return pl.Series(field.name, pl.from_arrow(array), dtype=pl.List(pl.String))
 
 
 def _view_series(views: Ints, buffers: Sequence[pa.Buffer], present: Flags | None) -> pl.Series:
     """Arrow string views (rows, 2), of bytes already known to be UTF-8, as a String series."""
-    valid = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+    valid = None if present is None else bits(present)
     array = pa.Array.from_buffers(pa.string_view(), len(views), [valid, pa.py_buffer(views), *buffers])
     return pl.Series(pl.from_arrow(array), dtype=pl.String)
 
@@ -188,12 +189,8 @@ def _plain(texts: pl.Series) -> tuple[pa.Buffer, Bytes, Ints]:
 
 def _masked(field: Field, values: NDArray[Any], present: Flags) -> pl.Series:
     """A column of numbers, booleans or instants, null where not present."""
-    valid = pa.py_buffer(np.packbits(present, bitorder="little"))
-    if values.dtype == np.bool_:
-        array = pa.Array.from_buffers(pa.bool_(), len(values), [valid, pa.py_buffer(np.packbits(values, bitorder="little"))])
-    else:
-        kind = _ARROW.get(field.kind) or pa.from_numpy_dtype(values.dtype)
-        array = pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(np.ascontiguousarray(values))])
+    array = as_arrow(values, present)
+    array = array.view(_ARROW[field.kind]) if field.kind in _ARROW else array
     return pl.Series(field.name, pl.from_arrow(array), dtype=field.dtype)
 
 

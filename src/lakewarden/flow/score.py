@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakewarden.flow.arrow import as_arrow
 from lakewarden.flow.features import FEATURES, NEEDS, matrix, values
 from lakewarden.rules import compliance
 from lakewarden.tables import EXPLANATION
@@ -115,12 +116,12 @@ def _explanations(
     items = pa.StructArray.from_arrays(
         [
             parts.features.to_arrow().cast(pa.large_string()),
-            pa.array(parts.values, from_pandas=True),
-            pa.array(np.round(parts.contributions, DECIMALS)),
+            as_arrow(parts.values, ~np.isnan(parts.values)),
+            as_arrow(np.round(parts.contributions, DECIMALS)),
         ],
         names=["feature", "value", "contribution"],
     )
-    made = pa.ListArray.from_arrays(pa.array(np.cumsum(counts, dtype=np.int32)), items, mask=pa.array(silent))
+    made = pa.ListArray.from_arrays(as_arrow(np.cumsum(counts, dtype=np.int32)), items, mask=as_arrow(silent))
     return pl.Series("explanations", pl.from_arrow(made), dtype=EXPLANATION)
 
 

@@ -10,6 +10,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakewarden.flow.arrow import as_arrow
+
 FOUND: Final = pl.Schema({"row": pl.Int64(), "code": pl.String(), "reason": pl.String()})
 """Reasons found against rows of a frame, by row number; a row's reasons stand in the order in which they were found."""
 
@@ -28,7 +30,7 @@ def lists(name: str, height: int, rows: NDArray[np.int64], values: pl.Series) ->
     """
     offsets = np.zeros(height + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=height), out=offsets[1:])
-    array = pa.LargeListArray.from_arrays(pa.array(offsets), values.rechunk().to_arrow())
+    array = pa.LargeListArray.from_arrays(as_arrow(offsets), values.rechunk().to_arrow())
     return pl.Series(name, pl.from_arrow(array), dtype=pl.List(pl.String))
 
 
