@@ -19,6 +19,7 @@ from pathlib import Path
 
 import components
 import help
+import kafka
 import latency
 import memory
 import throughput
@@ -39,7 +40,7 @@ def circumstances() -> dict[str, str]:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
     )
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    packages = ("lakewarden", "polars", "deltalake", "numpy", "numba", "catboost", "mlflow-skinny")
+    packages = ("lakewarden", "polars", "confluent-kafka", "deltalake", "numpy", "numba", "catboost", "mlflow-skinny")
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} cores ({model or platform.processor()}), {memory_gb:.0f} GB, Python {platform.python_version()}",
@@ -65,13 +66,19 @@ def benchmarks(scratch: Path) -> dict[str, Callable[[], list[Row] | list[dict[st
         if not million.exists():
             lakewarden.simulate(million, seed=9, days=1, customers=MILLION_CUSTOMERS, events_per_day=3_700_000, faults="none")
 
-    def latencies() -> list[Row]:
+    def trained() -> None:
         simulate_big()
         simulate_million()
-        lake = lakewarden.init(scratch / "trained")
-        lake.reference_import(big / "reference")
-        lake.train(history / "labels" / "labels.csv", source=history)
+        if not (scratch / "trained").exists():
+            throughput.child(str(HERE / "throughput.py"), "prepare", str(scratch / "trained"), str(big))
+
+    def latencies() -> list[Row]:
+        trained()
         return latency.run(scratch, million)
+
+    def topics() -> list[Row]:
+        trained()
+        return kafka.run(scratch, big, million)
 
     def simulate_clean() -> None:
         if not clean.exists():
@@ -95,6 +102,7 @@ def benchmarks(scratch: Path) -> dict[str, Callable[[], list[Row] | list[dict[st
         "components": components_,
         "throughput": throughputs,
         "latency": latencies,
+        "kafka": topics,
         "memory": memories,
         "handbook": lambda: handbook_rows(scratch),
     }

@@ -103,5 +103,18 @@ def measure(lake_path: str, simulation: str) -> None:
     )
 
 
+def rate(lake_path: str, source: str, history: str) -> None:
+    """The stream alone, over any source."""
+    import lakewarden
+
+    lakewarden.init(lake_path + "-warm").stream(history, once=True)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    report = lakewarden.open(lake_path).stream(source, once=True, batch_rows=BATCH_ROWS)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    figures = {"rows": report.rows, "seconds": report.seconds, "cpu_us": cpu / report.rows * 1e6, "peak_gb": after.ru_maxrss / 1e6}
+    print(json.dumps({**figures, "stage_seconds": report.stage_seconds}))
+
+
 if __name__ == "__main__":
-    {"prepare": prepare, "measure": measure}[sys.argv[1]](*sys.argv[2:])
+    {"prepare": prepare, "measure": measure, "rate": rate}[sys.argv[1]](*sys.argv[2:])

@@ -10,8 +10,8 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,10 @@ from lakewarden.allocation import give_back_large_arrays
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases as releases_at_rest
 from lakewarden.lake.lakehouse import Lakehouse
-from lakewarden.lake.lease import Lease
+from lakewarden.lake.lease import Lease, awaited
 from lakewarden.operations import query
 from lakewarden.operations import status as standing
+from lakewarden.operations.recorded import Recorded
 from lakewarden.settings import StreamSettings
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lakewarden.operations import release, verify
     from lakewarden.operations.train import TrainReport
     from lakewarden.progress import OnProgress
+    from lakewarden.sources.port import Gap
     from lakewarden.sources.simulator import SimulationReport
 
 
@@ -47,13 +49,17 @@ def init(path: str | Path) -> Lake:
     Raises:
         LakeError: the path holds a lake of another version.
         StorageError: the path can't be written.
+        ConfigurationError: there is no key to sign the lake's first receipt with.
     """
-    from lakewarden.operations import release
+    from lakewarden.audit.receipts import numbers
+    from lakewarden.operations import acts, release
 
     house = Lakehouse.create(path, utc_now())
+    lake = Lake(house)
     release.write_defaults(house.store)
     made = release.create(house.store, utc_now())
-    lake = Lake(house)
+    if made.new or not numbers(house.store):
+        acts.initialised(lake.ledger(), house.store, made)
     lake.init_report = standing.Report({"lake": house.store.root, "id": made.id, "tables": len(house.tables), "new": made.new})
     return lake
 
@@ -79,6 +85,8 @@ def simulate(
     compress: str | None = None,
     start: date | None = None,
     label_delay_days: int | None = None,
+    companions: str | Path | None = None,
+    sink_config: str | Path | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
@@ -86,8 +94,14 @@ def simulate(
     """Simulate events with labelled fraud and labelled faults, and the files that belong to them; needs no lake.
 
     Setting `stop` ends it after the piece at hand, with whole files and a true manifest.
+
+    Args:
+        out: a folder, or a topic (`kafka://host:port/topic`, `eventhub://namespace/topic`): events keyed by account.
+        companions: with a topic, the folder for what is no event (labels, reference data, system of record); None: not written.
+        sink_config: with a topic, a YAML file of librdkafka properties, secrets by reference.
     """
     from lakewarden.sources import simulator
+    from lakewarden.sources.open import open_sink
 
     options: dict[str, Any] = {
         "customers": customers,
@@ -96,17 +110,20 @@ def simulate(
         "start": start,
         "label_delay_days": label_delay_days,
     }
-    return simulator.simulate(
-        out,
-        seed=seed,
-        days=days,
-        rate=rate,
-        faults=faults,  # type: ignore[arg-type]  # checked by the simulator, which names the choices
-        overwrite=overwrite,
-        on_progress=on_progress,
-        stop=stop.is_set if stop else None,
-        **{name: value for name, value in options.items() if value is not None},
-    )
+    with open_sink(str(out), config=sink_config) as sink:
+        return simulator.simulate(
+            out,
+            seed=seed,
+            days=days,
+            rate=rate,
+            faults=faults,  # type: ignore[arg-type]  # checked by the simulator, which names the choices
+            sink=sink,
+            companions=companions,
+            overwrite=overwrite,
+            on_progress=on_progress,
+            stop=stop.is_set if stop else None,
+            **{name: value for name, value in options.items() if value is not None},
+        )
 
 
 @dataclass(frozen=True)
@@ -124,6 +141,7 @@ class StreamReport:
     releases: tuple[str, ...]
     stopped: bool
     warnings: tuple[str, ...] = ()
+    incidents: tuple[str, ...] = ()
     ok: bool = True
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,16 +160,17 @@ class StreamReport:
             "stage_seconds": {name: round(value, 3) for name, value in self.stage_seconds.items()},
             "releases": list(self.releases),
             "warnings": list(self.warnings),
+            "incidents": list(self.incidents),
         }
 
 
-class Lake:
+class Lake(Recorded):
     """A lake and everything one can do with it; each method is the command of the same name and gives its report."""
 
     init_report: standing.Report
 
     def __init__(self, house: Lakehouse) -> None:
-        self.house = house
+        super().__init__(house, utc_now)
         self.init_report = standing.Report({"lake": house.store.root, "id": releases_at_rest.current_id(house.store), "new": False})
 
     def table(self, name: str) -> pl.LazyFrame:
@@ -159,8 +178,12 @@ class Lake:
         return self.house.table(name)
 
     def status(self) -> standing.Report:
-        """The published point, release in force, counts, latency, DQ pass rate, and who streams."""
-        return standing.status(self.house)
+        """The published point, release in force, counts, latency, DQ pass rate, who streams, and the stream's pulse."""
+        return standing.status(self.house, utc_now())
+
+    def pulse(self) -> standing.Report:
+        """How the stream stands at this moment, cheaply: its state, its newest pulse, the published point."""
+        return standing.pulse(self.house, utc_now())
 
     def tables(self) -> standing.Report:
         """Every table at the published point: version, rows, files, bytes, partitions."""
@@ -178,33 +201,80 @@ class Lake:
         once: bool = False,
         batch_rows: int | None = None,
         batch_seconds: float | None = None,
+        start: str | None = None,
+        source_config: str | Path | None = None,
+        wait: bool = False,
+        metrics_port: int | None = None,
+        metrics_host: str = "127.0.0.1",
+        on_metrics: Callable[[str], None] | None = None,
+        log: str | Path | None = None,
+        log_level: str = "info",
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
     ) -> StreamReport:
         """Take events in and write every table, exactly once, until the source is exhausted or `stop` is set.
 
+        Args:
+            source: a file, a folder, `kafka://host:port/topic` or `eventhub://namespace/topic`.
+            mapping: YAML file that maps other names to the event contract.
+            once: take what is there, then end.
+            batch_rows: most events in a micro-batch.
+            batch_seconds: longest wait for a micro-batch to fill.
+            start: of a topic of which nothing was ever taken: `earliest` (default), `latest`, a time, or `partition:offset,...`.
+            source_config: of a topic: YAML file of librdkafka properties, secrets by reference.
+            wait: where another stream holds the lake, wait until it ends, dies or is paused for too long, and take over.
+            metrics_port: serve metrics for Prometheus while it runs; 0 takes a free port.
+            metrics_host: the address to serve them at.
+            on_metrics: told the address of the metrics.
+            log: a file for a log in JSON lines, `-` for stderr.
+            log_level: debug, info, warning or error.
+
         Raises:
             LakeBusyError: another stream holds the lake.
+            FencedError: this one was paused, and another took over.
             SourceError, ConfigurationError, StorageError: see their message; what was committed stands.
         """
+        from lakewarden.lake.bookmarks import Bookmarks
         from lakewarden.lake.release_loader import materialise
         from lakewarden.operations import release, stream
+        from lakewarden.operations.gaps import GapReporter
         from lakewarden.operations.job import Clocks, Releases, StreamJob
         from lakewarden.sources.open import open_source
+        from lakewarden.telemetry.outlets import Telemetry, Wanted
 
         chosen = {"batch_rows": batch_rows, "batch_seconds": batch_seconds}
         settings = StreamSettings(**{name: value for name, value in chosen.items() if value is not None})
         run_id = f"run-{uuid.uuid4().hex[:12]}"
         give_back_large_arrays()
         heard: list[str] = []
-        with contextlib.closing(open_source(str(source), mapping=mapping, once=once)) as events, self.writing(run_id) as engine:
-            watch = release.ReleaseWatch(self.house.store, utc_now, time.monotonic, lambda error: heard.append(str(error)))
+        gaps = GapReporter(self._incidents, run_id, utc_now)
+        opened = open_source(str(source), mapping=mapping, once=once, start=start, config=source_config)
+        halted = stop or threading.Event()
+        if wait and not self._await_turn(halted, on_progress):
+            opened.close()
+            return StreamReport(run_id, 0, 0, 0, 0.0, {}, {}, {}, (), True)
+        clocks = Clocks(utc_now, time.monotonic)
+        telemetry = Telemetry(
+            Wanted(metrics_port, metrics_host, None if log is None else str(log), log_level), run_id, opened, clocks, self.house.store
+        )
+
+        def lost(gap: Gap) -> None:
+            gaps(gap)
+            telemetry.gap(gap, gaps.opened[-1].id)
+
+        with contextlib.closing(opened) as events, telemetry, self.writing(run_id, halted if wait else None) as engine:
+            if on_metrics is not None and telemetry.metrics_url is not None:
+                on_metrics(telemetry.metrics_url)
+            watch = release.ReleaseWatch(
+                self.house.store, utc_now, time.monotonic, lambda error: heard.append(str(error)), self._receipt_of_release
+            )
             known = Releases(watch.current, lambda release_id: materialise(self.house.store, release_id))
-            running = stream.Stream(StreamJob(engine, events, known, settings, run_id, Clocks(utc_now, time.monotonic)), on_progress)
-            recovered = running.recover()
-            started = time.monotonic()
-            halted = stop or threading.Event()
-            totals = running.run(halted)
+            job = StreamJob(engine, events, known, settings, run_id, clocks, Bookmarks(self.house.store), lost, heard.append)
+            running = stream.Stream(job, on_progress, telemetry.recorder, self.house.check)
+            with telemetry.beating():
+                recovered = running.recover()
+                started = time.monotonic()
+                totals = running.run(halted)
             return StreamReport(
                 run_id,
                 totals.rows,
@@ -217,19 +287,39 @@ class Lake:
                 tuple(totals.releases),
                 halted.is_set(),
                 tuple(heard),
+                tuple(incident.id for incident in gaps.opened),
             )
 
+    def _await_turn(self, stop: threading.Event, on_progress: OnProgress | None) -> bool:
+        """Until nobody holds the lake; False when `stop` was set first."""
+        from lakewarden.progress import Progress
+
+        if on_progress is not None:
+            on_progress(Progress(0, None, "waiting for the stream that holds the lake"))
+        return awaited(self.house.store, stop)
+
     @contextlib.contextmanager
-    def writing(self, run_id: str) -> Iterator[EmbeddedEngine]:
-        """An engine under the lake's lease. Raises LakeBusyError when another stream holds it."""
+    def writing(self, run_id: str, wait: threading.Event | None = None) -> Iterator[EmbeddedEngine]:
+        """An engine under the lake's lease, every earlier stream fenced off.
+
+        Args:
+            wait: wait for whoever holds the lease, until this is set; None: don't.
+
+        Raises:
+            LakeBusyError: another stream holds it.
+            FencedError: another one took over meanwhile.
+        """
         from lakewarden.engines.embedded import EmbeddedEngine
 
-        with Lease(self.house.store, run_id, utc_now().isoformat(timespec="seconds")):
-            engine = EmbeddedEngine(self.house, time.monotonic)
+        house, started = self.house, utc_now().isoformat(timespec="seconds")
+        with Lease(house.store, run_id, started, expires=house.settings.lease_seconds, floor=house.epoch(), wait=wait) as lease:
+            engine = EmbeddedEngine(house, time.monotonic)
             try:
+                house.claim(lease, utc_now())
                 yield engine
             finally:
                 engine.close()
+                house.unclaim()
 
     def verify(self, day: date | str, on_progress: OnProgress | None = None) -> verify.VerifyReport:
         """Derive a date again from bronze under the recorded releases and compare every row by hash.
@@ -267,22 +357,32 @@ class Lake:
         source: str | Path | None = None,
         mapping: str | Path | None = None,
         seed: int = 7,
+        reason: str | None = None,
+        incident: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TrainReport:
-        """Train, register and release a model; labels become known to the stream.
+        """Train, register and release a model; labels become known to the stream. Leaves a receipt, with the reason and the incident given.
 
         Raises:
             SourceError, ModelError, ConfigurationError: see their message; the release in force stays.
         """
-        from lakewarden.operations import train
+        from lakewarden.operations import acts, train
 
-        return train.train(self.house, labels, source, mapping, seed=seed, now=utc_now, monotonic=time.monotonic, on_progress=on_progress)
+        witness = self.witness("model.train", reason, incident, acts.TRAINED)
+        report = train.train(self.house, labels, source, mapping, seed=seed, now=utc_now, monotonic=time.monotonic, on_progress=on_progress)
+        plan = {"labels": str(labels), "source": source and str(source), "mapping": mapping and str(mapping), "seed": seed}
+        return replace(report, receipt=acts.trained(witness, self.house.store, report, plan).number)
 
-    def reference_import(self, path: str | Path, kind: str | None = None) -> standing.Report:
-        """Bring in a new version of reference data, screen names against the watchlists, make a release."""
-        from lakewarden.operations import reference
+    def reference_import(
+        self, path: str | Path, kind: str | None = None, *, reason: str | None = None, incident: str | None = None
+    ) -> standing.Report:
+        """Bring in a new version of reference data, screen names against the watchlists, make a release. Leaves a receipt."""
+        from lakewarden.operations import acts, reference
 
-        return reference.import_path(self.house.store, Path(path), kind, utc_now())
+        witness = self.witness("reference.import", reason, incident)
+        report = reference.import_path(self.house.store, Path(path), kind, utc_now())
+        receipt = acts.imported(witness, self.house.store, report, Path(path), kind)
+        return standing.Report({**report.data, "receipt": receipt.number})
 
     def references(self) -> standing.Report:
         """The reference data of the release in force: kind, version, rows."""
@@ -290,11 +390,19 @@ class Lake:
 
         return reference.listed(self.house.store)
 
-    def release_create(self) -> release.ReleaseReport:
-        """Make a release of what the lake's `conf/` says now; the same content is the same release."""
-        from lakewarden.operations import release
+    def release_create(self, *, reason: str | None = None, incident: str | None = None) -> release.ReleaseReport:
+        """Make a release of what the lake's `conf/` says now; the same content is the same release. A new one leaves a receipt."""
+        from lakewarden.operations import acts, release
 
-        return release.create(self.house.store, utc_now())
+        witness = self.witness("release.create", reason, incident)
+        made = release.create(self.house.store, utc_now())
+        return replace(made, receipt=acts.released(witness, self.house.store, made).number)
+
+    def _receipt_of_release(self, made: release.ReleaseReport) -> None:
+        """The receipt of a release that a running stream put in force, because `conf/` or the code was changed."""
+        from lakewarden.operations import acts
+
+        acts.released(self.witness("release.create", "conf/ or the code was changed; a stream took it up", None), self.house.store, made)
 
     def releases(self) -> release.ReleasesReport:
         """All releases, newest first."""

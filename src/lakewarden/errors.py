@@ -59,6 +59,10 @@ class LakeBusyError(Transient, LakewardenError):
     """Another stream holds the lake."""
 
 
+class FencedError(Transient, LakewardenError):
+    """Another stream took the lake over while this one was paused: it can write no more."""
+
+
 class StorageError(Transient, LakewardenError):
     """The storage refused a read or a write (a full disk, a lost connection)."""
 

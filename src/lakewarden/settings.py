@@ -44,4 +44,5 @@ class LakeSettings(_Frozen):
     checkpoint_every: int = Field(default=50, ge=2, description="Commits of a table between checkpoints.")
     compact_every: int = Field(default=25, ge=2, description="Files of one tier in one partition that are merged.")
     vacuum_grace_seconds: int = Field(default=600, ge=0, description="How long an unreferenced file stays before vacuum takes it.")
+    lease_seconds: float = Field(default=15, ge=1, description="How long a stream may be silent before another one takes the lake over.")
     tiers_bytes: tuple[int, ...] = Field(default=(1 << 20, 16 << 20, 128 << 20), description="Bytes from which a file has left each tier.")

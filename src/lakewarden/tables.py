@@ -127,6 +127,7 @@ BRONZE: Final = TableSpec(
         "seq": pl.Int64(),
         "event_date": pl.Date(),
         "arrival_time": UTC_US,
+        "enqueued_time": UTC_US,
         "received_time": UTC_US,
         "source": pl.String(),
         "source_partition": pl.String(),

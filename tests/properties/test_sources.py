@@ -53,7 +53,7 @@ def read(
     rows: Rows = []
     with patch("lakewarden.sources.streams.BLOCK", block), patch("lakewarden.sources.readers.PARQUET_ROWS", block):
         source = FileSource(folder, mapping=mapping, once=True, clock=lambda: 0)
-        source.resume(behind or {})
+        source.resume({source.name: behind or {}})
         while stop_after is None or len(rows) < stop_after:
             chunk = source.read(max_rows, 0.0)
             if chunk is None:

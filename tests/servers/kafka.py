@@ -78,11 +78,11 @@ class KafkaBroker:
         """The topic's address for `--source` and `--out`."""
         return self.broker.uri(topic)
 
-    def new_topic(self, partitions: int = 4, **configs: object) -> str:
+    def new_topic(self, partitions: int = 4, name: str | None = None, **configs: object) -> str:
         """Make an empty topic and return its name; settings as Kafka names them, with `_` for `.`: `retention_ms=1000`."""
         self.start_again()
         self.resume()
-        name = f"t-{uuid.uuid4().hex}"
+        name = name or f"t-{uuid.uuid4().hex}"
         settings = {key.replace("_", "."): str(value) for key, value in configs.items()}
         self._ask(lambda admin: admin.create_topics([NewTopic(name, partitions, 1, config=settings)]))
         self._until(lambda: self.partitions(name) == partitions, f"{name} has {partitions} partitions")

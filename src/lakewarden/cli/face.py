@@ -82,6 +82,15 @@ class Face:
         """The callback for `on_progress`; draws on stderr, on a terminal only, from the second second on."""
         return self._bars.update
 
+    @property
+    def out(self) -> TextIO:
+        """The real stdout, for a view that draws itself."""
+        return self._out
+
+    def line(self, report: Report) -> None:
+        """Write a report as one JSON object on a line of its own, with more to follow."""
+        write_json({**report.to_dict(), "ok": bool(report.ok)}, self._out)
+
     def __enter__(self) -> Self:
         sys.stdout.flush()
         kept, private = os.dup(1), os.dup(1)

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lakewarden.cli import demo, events, models, proof, references, releases, tables
+from lakewarden.cli import demo, events, incident, models, proof, references, releases, tables
 from lakewarden.cli.edge import INTERRUPTED, OK, READER_GONE, explain, interrupted, tell
 from lakewarden.cli.face import write_json
 from lakewarden.cli.options import TaughtGroup, commands, examples
@@ -35,6 +35,7 @@ class Root(TaughtGroup):
         "verify",
         "conserve",
         "release",
+        "incident",
     )
 
 
@@ -44,7 +45,7 @@ app = commands(
         "help_option_names": ["-h", "--help"],
         "max_content_width": 110,
         # An absent --help is told apart from None here, or Typer loads Pydantic to do so and the help takes twice as long.
-        "default_map": {"help": False, "reference": {"help": False}, "release": {"help": False}},
+        "default_map": {"help": False, "reference": {"help": False}, "release": {"help": False}, "incident": {"help": False}},
     },
     epilog=examples(
         "lakewarden demo                                  # three days end to end, in two minutes",
@@ -89,6 +90,7 @@ for part in (demo.app, tables.app, events.app, models.app, proof.app):
     app.add_typer(part)
 app.add_typer(references.app, name="reference")
 app.add_typer(releases.app, name="release")
+app.add_typer(incident.app, name="incident")
 
 
 def _open_closed_streams() -> None:

@@ -8,7 +8,16 @@ import typer
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import JsonOption, LakeOption, MappingOption, TaughtCommand, commands, examples
+from lakewarden.cli.options import (
+    IncidentOption,
+    JsonOption,
+    LakeOption,
+    MappingOption,
+    ReasonOption,
+    TaughtCommand,
+    commands,
+    examples,
+)
 
 app = commands()
 
@@ -34,13 +43,16 @@ def train(
     ] = None,
     mapping: MappingOption = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the model's own randomness.")] = 7,
+    reason: ReasonOption = None,
+    incident: IncidentOption = None,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train, register and release a model.
 
     Trains the classifier and the anomaly detector on labelled transactions. A running stream takes the new release up
-    at its next micro-batch.
+    at its next micro-batch. Leaves a receipt.
     """
     with Face("train", as_json) as face:
-        face.show(opened(lake).train(labels, source=source, mapping=mapping, seed=seed, on_progress=face.progress))
+        said = {"reason": reason, "incident": incident}
+        face.show(opened(lake).train(labels, source=source, mapping=mapping, seed=seed, **said, on_progress=face.progress))

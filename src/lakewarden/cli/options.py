@@ -27,6 +27,14 @@ MappingOption = Annotated[
     str | None,
     typer.Option("--mapping", metavar="FILE", help="YAML file that maps the source's column names to the event contract."),
 ]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option("--source-config", metavar="FILE", help="Of a topic: YAML of librdkafka properties; secrets as env:NAME, keyvault:V/S."),
+]
+ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; goes into the receipt.")]
+IncidentOption = Annotated[
+    str | None, typer.Option("--incident", metavar="ID", help="The incident that it belongs to; goes into the receipt.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The same seed gives the same bytes on any machine.")]
 
 _HEADING = re.compile(r"^([A-Z][a-z ]+):( |$)", re.MULTILINE)

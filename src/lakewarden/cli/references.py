@@ -8,7 +8,7 @@ import typer
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import JsonOption, LakeOption, TaughtCommand, TaughtGroup, commands, examples
+from lakewarden.cli.options import IncidentOption, JsonOption, LakeOption, ReasonOption, TaughtCommand, TaughtGroup, commands, examples
 
 app = commands(
     cls=TaughtGroup,
@@ -37,15 +37,17 @@ def import_(
             help="kyc, limits, counterparties, watchlist, fx, countries, currencies or mcc; told from the name without.",
         ),
     ] = None,
+    reason: ReasonOption = None,
+    incident: IncidentOption = None,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a new version of reference data in, screen names against the watchlists, and make a release.
 
-    The version before stays: rows scored under it can still be derived again.
+    The version before stays: rows scored under it can still be derived again. Leaves a receipt.
     """
     with Face("reference import", as_json) as face:
-        face.show(opened(lake).reference_import(path, kind=kind))
+        face.show(opened(lake).reference_import(path, kind=kind, reason=reason, incident=incident))
 
 
 @app.command(

@@ -8,7 +8,7 @@ import typer
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import JsonOption, LakeOption, TaughtCommand, TaughtGroup, commands, examples
+from lakewarden.cli.options import IncidentOption, JsonOption, LakeOption, ReasonOption, TaughtCommand, TaughtGroup, commands, examples
 
 app = commands(
     cls=TaughtGroup,
@@ -21,17 +21,18 @@ app = commands(
     cls=TaughtCommand,
     epilog=examples(
         "lakewarden release create --lake ./lake      # after editing the lake's conf/*.yaml",
+        'lakewarden release create --lake ./lake --reason "limits raised by the board" --incident INC-DQ01-000002',
         "lakewarden release create --lake ./lake --json | jq -r .id",
     ),
 )
-def create(lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def create(reason: ReasonOption = None, incident: IncidentOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Make a release of the lake's present rules, contract, thresholds, reference data and model.
 
     A release is named by its content: the same content is the same release, and making it again changes nothing.
-    A running stream takes it up at its next micro-batch.
+    A running stream takes it up at its next micro-batch. A new release leaves a receipt.
     """
     with Face("release create", as_json) as face:
-        face.show(opened(lake).release_create())
+        face.show(opened(lake).release_create(reason=reason, incident=incident))
 
 
 @app.command(

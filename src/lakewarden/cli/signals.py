@@ -12,10 +12,15 @@ _ASKED = b"\nStopping after the piece of work at hand. Ctrl-C again stops at onc
 
 
 class GracefulStop:
-    """While entered, the first SIGINT or SIGTERM sets `event`; a second one raises KeyboardInterrupt."""
+    """While entered, the first SIGINT or SIGTERM sets `event`; a second one raises KeyboardInterrupt.
 
-    def __init__(self) -> None:
+    Args:
+        say: write on stderr what the first one does; not where stderr is a log, or where it ends the command at once.
+    """
+
+    def __init__(self, say: bool = True) -> None:
         self.event = threading.Event()
+        self._say = say
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
@@ -33,4 +38,5 @@ class GracefulStop:
         if self.event.is_set():
             raise KeyboardInterrupt
         self.event.set()
-        os.write(2, _ASKED)
+        if self._say:
+            os.write(2, _ASKED)

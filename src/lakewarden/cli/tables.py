@@ -38,15 +38,29 @@ def init(lake: LakeOption = None, as_json: JsonOption = False) -> None:
     epilog=examples(
         "lakewarden status --lake ./lake",
         "lakewarden status --lake ./lake --json | jq .published",
+        "lakewarden status --lake ./lake --watch                      # live, until Ctrl-C",
+        "lakewarden status --lake ./lake --watch --json | jq .pulse.lag # one object a line",
     ),
 )
-def status(lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def status(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Show how the stream stands, live, until Ctrl-C.")] = False,
+    interval: Annotated[float, typer.Option("--interval", metavar="S", min=0.1, help="With --watch: seconds between two looks.")] = 1.0,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show how the lake stands.
 
-    The published point, the release in force, counts, latency, and which stream holds the lake.
+    The published point, the release in force, counts, latency, which stream holds the lake, and that stream's pulse:
+    lag, rate, latency against the service level, skew, troubles. Watched, it scans no table, so it may run all day.
     """
     with Face("status", as_json) as face:
-        face.show(opened(lake).status())
+        if watch:
+            from lakewarden.cli.watch import watch as look  # Rich loads here
+
+            look(opened(lake), face, interval, as_json)
+        else:
+            face.show(opened(lake).status())
 
 
 @app.command(

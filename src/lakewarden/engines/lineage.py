@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -15,6 +15,10 @@ from lakewarden.tables import ALERTS, DLQ, DQ_RESULTS, DUPLICATES, GOLD, PIPELIN
 if TYPE_CHECKING:
     from lakewarden.engines.port import MicroBatch
     from lakewarden.flow.stages import Derived
+
+
+ENTERED: Final = pl.coalesce("enqueued_time", "received_time")
+"""When an event became ours to deal with: latency counts from the broker's timestamp, for files from the moment of reading."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,10 @@ def lineage(rows: pl.DataFrame, batch: MicroBatch) -> pl.DataFrame:
 def derived_tables(batch: MicroBatch, derived: Derived, now: datetime) -> dict[str, pl.DataFrame]:
     """Complete the derived frames to the tables' columns, by table name."""
     wall = pl.lit(now, UTC_US)
-    received = batch.bronze.select("seq", "received_time")
+    received = batch.bronze.select("seq", ENTERED.alias("_entered"))
     gold = derived.gold.join(received, on="seq", how="left", maintain_order="left").with_columns(
         wall.alias("scored_time"),
-        ((wall - pl.col("received_time")).dt.total_microseconds() / 1000).alias("latency_ms"),
+        ((wall - pl.col("_entered")).dt.total_microseconds() / 1000).alias("latency_ms"),
         pl.lit(batch.run_id).alias("pipeline_run_id"),
         pl.lit(f"{batch.run_id}-{batch.number}").alias("dq_run_id"),
     )
@@ -69,7 +73,7 @@ def run_record(batch: MicroBatch, derived: Derived, versions: Mapping[str, int],
         "gold": derived.gold.height,
         "alerts": derived.alerts.height,
     }
-    waited = (pl.lit(now, UTC_US) - pl.col("received_time")).dt.total_microseconds() / 1000
+    waited = (pl.lit(now, UTC_US) - ENTERED).dt.total_microseconds() / 1000
     percentiles = batch.bronze.select(*(waited.quantile(q).alias(name) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)))).row(
         0, named=True
     )

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lakewarden.flow import verdicts
+from lakewarden.rules.evaluation import evaluated
 from lakewarden.tables import UTC_US
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def contract(rows: pl.DataFrame, release: Release) -> pl.DataFrame:
     A row that isn't decoded isn't checked; a mistyped property isn't missing as well.
     """
     checks = release.contract.checks
-    violated = rows.select(check.violates.fill_null(False).alias(str(i)) for i, check in enumerate(checks))
+    violated = evaluated(rows, [check.violates.fill_null(False).alias(str(i)) for i, check in enumerate(checks)])
     if not checks or not any(violated.select(pl.all().any()).row(0)):
         return rows
     undecoded = ~rows["decoded"].to_numpy()

@@ -50,8 +50,11 @@ DIRECT: Final = (
 
 _SECONDS: Final = pl.col("event_time").dt.epoch("s")
 
+HUNDRED: Final = "_hundred"
+"""A column of 100.0: by a constant Polars divides one row truly, and several by the constant's reciprocal (see `rules.evaluation`)."""
+
 COMPUTED: Final[dict[str, pl.Expr]] = {
-    "amount": pl.col("amount_base_minor") / 100,
+    "amount": pl.col("amount_base_minor") / pl.col(HUNDRED),
     "hour": (_SECONDS % 86_400) // 3600,
     "weekend": ((_SECONDS // 86_400 + 3) % 7) >= 5,
     "is_transfer": pl.col("event_type") == "TRANSFER",
@@ -134,4 +137,5 @@ def values(rows: pl.DataFrame) -> NDArray[np.float64]:
 
 def _selected(rows: pl.DataFrame, dtype: type[pl.DataType]) -> pl.DataFrame:
     columns = [expression.cast(dtype).alias(name) for name, expression in COMPUTED.items()] + [pl.col(name).cast(dtype) for name in DIRECT]
+    rows = rows.with_columns(pl.Series(HUNDRED, np.full(rows.height, 100.0)))
     return rows.select_seq(columns) if rows.height < FEW else rows.select(columns)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lakewarden.errors import ConfigurationError
 from lakewarden.flow import verdicts
 from lakewarden.flow.decode import decode, file_under
+from lakewarden.rules.evaluation import evaluated
 from lakewarden.rules.quality import BoundRule, bind, check_columns
 from lakewarden.tables import DQ_RESULTS, LINEAGE, UTC_US
 
@@ -104,11 +105,11 @@ def _select(rows: pl.DataFrame, ready: Sequence[BoundRule]) -> pl.DataFrame:
     """The verdicts as columns. A rule whose expression breaks on a value is named: it, not the row, is wrong."""
     verdicts_of = [each.fails.cast(pl.UInt8).fill_null(_NOT_EVALUATED).alias(each.rule.name) for each in ready if each.fails is not None]
     try:
-        return rows.select(verdicts_of)
+        return evaluated(rows, verdicts_of)
     except pl.exceptions.PolarsError:
         for each, verdict in zip(ready, verdicts_of, strict=True):
             try:
-                rows.select(verdict)
+                evaluated(rows, [verdict])
             except pl.exceptions.PolarsError as error:
                 raise ConfigurationError(
                     f"quality rule {each.rule.name} can't be evaluated: {' '.join(str(error).split())[:300]}",

@@ -30,6 +30,9 @@ def compact(store: Store, table: LakeTable, tiers: Sequence[int], fan: int) -> i
     Args:
         tiers: bytes from which a file has left each tier, smallest first; files beyond the last are left alone.
         fan: files of one tier in one partition that make a merge worth its while.
+
+    Raises:
+        FencedError: a later epoch claimed the table; nothing was changed.
     """
     merges = list(due(table.files(), tiers, fan))
     if not merges:
@@ -40,6 +43,7 @@ def compact(store: Store, table: LakeTable, tiers: Sequence[int], fan: int) -> i
         table.log.commit("OPTIMIZE", add=made, remove=gone, data_change=False)
     except BehindError:
         table.refresh()
+        table.log.check()
         return 0
     return len(gone)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ import polars as pl
 
 from lakewarden.errors import LakeError
 from lakewarden.lake import published
+from lakewarden.lake.lease import fenced
+from lakewarden.lake.log import WRITER
 from lakewarden.lake.store import Store
 from lakewarden.lake.table import LakeTable, StaleVersionError, scan
 from lakewarden.settings import LakeSettings
@@ -21,9 +24,10 @@ from lakewarden.tables import BRONZE, TABLES
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+    from lakewarden.lake.lease import Lease
     from lakewarden.lake.published import PublishedPoint
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MARKER: Final = "lake.json"
 READ_ATTEMPTS: Final = 8
 
@@ -51,6 +55,8 @@ class Lakehouse:
         self.store = store
         self.settings = settings
         self.tables = {name: LakeTable(store, spec) for name, spec in TABLES.items()}
+        self._lease: Lease | None = None
+        self._newest: PublishedPoint | None = None
 
     @classmethod
     def create(cls, root: str | Path, now: datetime, settings: LakeSettings | None = None) -> Lakehouse:
@@ -103,12 +109,73 @@ class Lakehouse:
         return published.read(self.store)
 
     def publish(self, batch: int, now: datetime, notice: str) -> PublishedPoint:
-        """Move the published point to the newest version of every table."""
-        versions = {name: table.version for name, table in self.tables.items()}
-        before = published.read(self.store).point if self.store.exists(published.PATH) else -1
-        point = published.PublishedPoint(before + 1, batch, versions, now.isoformat(), notice)
-        published.publish(self.store, point)
+        """Move the published point to the newest version of every table, and never back.
+
+        Raises:
+            FencedError: the tables are claimed, and a later epoch has published.
+        """
+
+        def after(before: PublishedPoint | None) -> PublishedPoint:
+            versions = {name: table.version for name, table in self.tables.items()}
+            if before is None:
+                return published.PublishedPoint(0, batch, versions, now.isoformat(), notice)
+            forward = {name: max(version, before.versions.get(name, 0)) for name, version in versions.items()}
+            number = max(batch, before.batch)
+            return published.PublishedPoint(before.point + 1, number, forward, now.isoformat(), notice, epoch=self._epoch(before))
+
+        return self._move_point(after)
+
+    def _move_point(self, after: Callable[[PublishedPoint | None], PublishedPoint]) -> PublishedPoint:
+        before = self._newest or published.newest(self.store)
+        while True:
+            if before is not None and before.epoch > self._epoch(before):
+                raise fenced(self.store)
+            point = after(before)
+            if published.publish(self.store, point, before):
+                break
+            before = published.newest(self.store)
+            if before == point:
+                break  # it was written, and only the answer got lost
+            for table in self.tables.values():
+                table.refresh()
+        self._newest = point if self._lease else None  # whoever holds the lease is first told by a taken number that another published
         return point
+
+    def _epoch(self, before: PublishedPoint) -> int:
+        return self._lease.epoch if self._lease else before.epoch
+
+    def epoch(self) -> int:
+        """The newest epoch that the tables know; 0 before the first."""
+        for table in self.tables.values():
+            table.refresh()
+        return max(table.log.head.numbers.get(WRITER, 0) for table in self.tables.values())
+
+    def claim(self, lease: Lease, now: datetime) -> None:
+        """Make every table and the published point refuse the streams of earlier epochs; who writes without a lease isn't touched.
+
+        Raises:
+            FencedError: a later epoch has claimed them.
+        """
+        for table in self.tables.values():
+            table.claim(lease.epoch)
+        self._lease, self._newest = lease, None
+        # What is published stays, under the new epoch: so the next number of a paused stream is taken before recovery begins.
+        self._move_point(lambda before: renewed(before, lease.epoch, now))
+
+    def unclaim(self) -> None:
+        """Write without a lease again."""
+        for table in self.tables.values():
+            table.unclaim()
+        self._lease = self._newest = None
+
+    def check(self) -> None:
+        """Costs nothing.
+
+        Raises:
+            FencedError: the lease that the tables were claimed under is known to be lost.
+        """
+        if self._lease is not None:
+            self._lease.check()
 
     def snapshot(self, names: tuple[str, ...] | None = None) -> Snapshot:
         """Open tables (None: all) at the published point; retried while the stream cleans its log behind us.
@@ -136,3 +203,14 @@ class Lakehouse:
         if name not in self.tables:
             raise LakeError(f"There is no table {name!r}.", state=f"tables: {', '.join(sorted(self.tables))}", next="lakewarden tables")
         return self.snapshot((name,)).scan(name)
+
+
+def renewed(before: PublishedPoint | None, epoch: int, now: datetime) -> PublishedPoint:
+    """The same tables at the same versions, published anew under another epoch.
+
+    Raises:
+        LakeError: nothing was published.
+    """
+    if before is None:
+        raise LakeError("The lake has no published point.", state="nothing was written", next="lakewarden init")
+    return replace(before, point=before.point + 1, published_time=now.isoformat(), epoch=epoch)

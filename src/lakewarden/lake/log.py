@@ -3,10 +3,14 @@
 delta-rs lists the log and reads it again for each commit, which costs 10 ms a table and grows with the log; this costs one small
 object. The entry's name is the fence (Delta protocol, "Delta Log Entries"): only one writer can create version N, so a commit is
 made against exactly the file list that it was planned on. Opening, checkpoints and reads stay with delta-rs (docs/adr/0013).
+
+A writer that holds the lake's lease says so in the log with its epoch; behind that entry one of an older epoch commits nothing any more,
+because its next name is taken and it meets the epoch on the way to the one after (docs/adr/0014).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -17,12 +21,17 @@ from urllib.parse import unquote
 
 import polars as pl
 
+from lakewarden.lake.lease import fenced
+
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakewarden.lake.store import Store
 
 ENGINE: Final = "lakewarden"
+WRITER: Final = "lakewarden-writer"
+"""The Delta transaction application id under which the epoch of the lease is recorded."""
+
 TRUST_SECONDS: Final = 5.0
 """How long the head is taken to be reachable entry by entry; after that the log may have been cleaned behind it."""
 
@@ -60,8 +69,13 @@ class DeltaLog:
         name: the table's folder.
         open_table: opens the newest version with delta-rs.
         partition_by: partition columns.
-        applications: whose transaction numbers are wanted.
+        applications: whose transaction numbers are wanted, besides the writer's epoch.
+
+    Attributes:
+        epoch: that of this writer; None for one without the lease, which is not fenced.
     """
+
+    epoch: int | None = None
 
     def __init__(
         self, store: Store, name: str, open_table: Callable[[], DeltaTable], partition_by: Sequence[str], applications: Sequence[str]
@@ -70,10 +84,10 @@ class DeltaLog:
         self._folder = f"{name}/_delta_log"
         self._open = open_table
         self._partition_by = tuple(partition_by)
-        self._applications = tuple(applications)
+        self._applications = (*applications, WRITER)
         self._lock = threading.RLock()
         self._head: Head | None = None
-        self._seen = 0.0
+        self._seen = (0.0, 0.0)
 
     @property
     def head(self) -> Head:
@@ -90,8 +104,30 @@ class DeltaLog:
                 self._head = self._load()
             while (entry := self._store.get(self._entry(self._head.version + 1))) is not None:
                 self._head = applied(self._head, [json.loads(line) for line in entry.splitlines() if line])
-            self._seen = time.monotonic()
+            self._seen = clocks()
             return self._head
+
+    def check(self) -> None:
+        """Look at the newest version known here.
+
+        Raises:
+            FencedError: it, or one before it, was claimed by a later epoch.
+        """
+        if self.epoch is not None and self.head.numbers.get(WRITER, -1) > self.epoch:
+            raise fenced(self._store)
+
+    def claim(self, epoch: int) -> int:
+        """Commit that from here on nobody of an earlier epoch commits, and be of that epoch; gives the version.
+
+        Raises:
+            FencedError: a later epoch has it already.
+        """
+        with self._lock:
+            self.epoch = epoch
+            while self.follow().numbers.get(WRITER, -1) != epoch:
+                with contextlib.suppress(BehindError):
+                    self.commit("CLAIM", add=(), number=(WRITER, epoch))
+            return self.head.version
 
     def commit(
         self,
@@ -112,9 +148,11 @@ class DeltaLog:
 
         Raises:
             BehindError: another commit came first, or it has the number, or took a file that was to be removed; nothing was written.
+            FencedError: a later epoch claimed the table; nothing was written.
         """
         with self._lock:
-            head = self.head if time.monotonic() - self._seen < TRUST_SECONDS else self.follow()
+            head = self.head if elapsed(self._seen) < TRUST_SECONDS else self.follow()
+            self.check()
             taken = number is not None and head.numbers.get(number[0], -1) >= number[1]
             if taken or any(file.path not in head.files for file in remove):
                 raise BehindError
@@ -122,9 +160,20 @@ class DeltaLog:
             body = "\n".join(json.dumps(action, separators=(",", ":")) for action in actions).encode()
             if not self._store.put_new(self._entry(head.version + 1), body):
                 raise BehindError
-            self._head = applied(head, actions)
-            self._seen = time.monotonic()
+            if elapsed(self._seen) < TRUST_SECONDS:
+                self._head = applied(head, actions)
+                self._seen = clocks()
+            elif not self._landed(add, number):
+                raise BehindError
             return head.version + 1
+
+    def _landed(self, add: Sequence[DataFile], number: tuple[str, int] | None) -> bool:
+        """Whether an entry is part of the table: paused before writing it, one may find a name free that was used and cleaned away."""
+        self._head = None
+        head = self.follow()
+        if add:
+            return all(file.path in head.files for file in add)
+        return number is not None and head.numbers.get(number[0]) == number[1]
 
     def _load(self) -> Head:
         table = self._open()
@@ -134,7 +183,7 @@ class DeltaLog:
 
     def _cleaned_behind(self) -> bool:
         """Whether entries that follow the head may be gone, because a later checkpoint holds them."""
-        if self._head is None or time.monotonic() - self._seen < TRUST_SECONDS:
+        if self._head is None or elapsed(self._seen) < TRUST_SECONDS:
             return False
         found = self._store.get(f"{self._folder}/_last_checkpoint")
         return found is not None and int(json.loads(found)["version"]) > self._head.version
@@ -183,6 +232,16 @@ class DeltaLog:
             for file in add
         ]
         return actions
+
+
+def clocks() -> tuple[float, float]:
+    """Two clocks, in seconds: a paused machine stops the one, a paused process neither."""
+    return time.monotonic(), time.time()
+
+
+def elapsed(since: tuple[float, float]) -> float:
+    """Seconds by the clock that says more."""
+    return max(now - then for now, then in zip(clocks(), since, strict=True))
 
 
 def applied(head: Head, actions: Sequence[Mapping[str, Any]]) -> Head:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from deltalake.exceptions import DeltaError
 
+from lakewarden.lake import published
 from lakewarden.lake.compaction import compact
 from lakewarden.lake.pins import pinned_files, pins
 from lakewarden.lake.store import storage_error
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 SPARE_BYTES: Final = 64 << 20
 """Space that must be left for tidying to begin."""
 
+POINTS_EVERY: Final = timedelta(seconds=5)
+"""How often old published points are removed: a few hundred small objects stand at the most."""
+
 
 class Maintenance:
     """Looks after a lake's tables; the lists of files are known in memory, so a look that finds nothing to do is cheap."""
@@ -37,6 +41,7 @@ class Maintenance:
         self._doomed: dict[str, datetime] = {}
         self._last_vacuum: datetime | None = None
         self._last_clean: dict[str, datetime] = {}
+        self._last_points: datetime | None = None
 
     def look(self, now: datetime) -> bool:
         """Do what is due; says whether a table's version moved.
@@ -44,6 +49,9 @@ class Maintenance:
         Args:
             now: the wall clock.
         """
+        if self._last_points is None or now - self._last_points >= POINTS_EVERY:
+            self._last_points = now
+            published.clean(self._store)
         free = self._store.free_bytes()
         if free is not None and free < SPARE_BYTES:
             return False  # compaction writes before it frees; the next micro-batch says clearly that the disk is full

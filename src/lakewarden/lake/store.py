@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 import obstore
@@ -107,25 +107,6 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._failed("write", path, error) from error
         return True
-
-    def put_if(self, path: str, data: bytes, etag: str | None) -> str | None:
-        """Replace the object only if it still is the one with `etag` (None: only if there is none); the new etag, or None if refused."""
-        mode: Any = "create" if etag is None else {"e_tag": etag}
-        try:
-            return str(obstore.put(self._objects, path, data, mode=mode)["e_tag"])
-        except BaseError as error:
-            if type(error).__name__ in {"AlreadyExistsError", "PreconditionError", "NotModifiedError"}:
-                return None
-            raise self._failed("write", path, error) from error
-
-    def etag(self, path: str) -> str | None:
-        """The object's present etag, or None where there is none."""
-        try:
-            return obstore.head(self._objects, path)["e_tag"]
-        except (NotFoundError, FileNotFoundError):
-            return None
-        except (BaseError, OSError) as error:
-            raise self._failed("read", path, error) from error
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Every object below `prefix`, in no particular order."""

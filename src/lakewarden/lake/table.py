@@ -95,13 +95,29 @@ class LakeTable:
         except (DeltaError, OSError, ValueError) as error:
             raise storage_error(f"read the log of {self.spec.name}", error) from error
 
+    def claim(self, epoch: int) -> int:
+        """Commit that from here on no stream of an earlier epoch commits, and write under that epoch; gives the version.
+
+        Raises:
+            FencedError: a later epoch has it already.
+        """
+        return self._read(lambda: self.log.claim(epoch))
+
+    def unclaim(self) -> None:
+        """Write without an epoch again, as a process without the lease does: unfenced."""
+        self.log.epoch = None
+
     def append(self, rows: pl.DataFrame, *, batch: int) -> int:
         """Commit rows under a micro-batch number, once: a number that is already there is skipped; gives the version.
 
         Args:
             rows: the table's columns, any order.
             batch: the micro-batch number, recorded as a Delta transaction identifier.
+
+        Raises:
+            FencedError: the table was claimed by a later epoch; nothing was written.
         """
+        self._read(self.log.check)
         if self.last_batch() >= batch:
             return self.version
         files = self._write_files(rows.select(pl.col(name).cast(dtype) for name, dtype in self.spec.columns.items()), batch)
@@ -110,6 +126,9 @@ class LakeTable:
                 return self.log.commit("WRITE", add=files, number=(APPLICATION, batch))
             except BehindError:
                 self.refresh()
+            self.log.check()
+            if any(file.path in self.log.head.files for file in files):
+                return self.version  # the entry in the way is this one: it was written, and only the answer got lost
             if self.last_batch() >= batch:
                 raise LakeError(
                     f"Micro-batch {batch} was not committed to {self.spec.name}: another writer committed it.",

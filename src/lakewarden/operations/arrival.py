@@ -35,14 +35,15 @@ class Arrived:
 def arrive(chunk: Chunk, release: Release, before: Arrived) -> tuple[pl.DataFrame, Arrived]:
     """Decode a chunk and give each event its place in the order of arrival.
 
-    The arrival time is the broker's timestamp, or the time that a file's events carry in their envelope (`enqueued_time`,
-    never later than the wall clock), or the wall clock. An event whose envelope can't be read arrived with the one before it: the wall
+    The arrival time is the broker's timestamp, or the time that a file's events carry in their envelope (`enqueued_time`), neither ever
+    later than the wall clock, or the wall clock. An event whose envelope can't be read arrived with the one before it: the wall
     clock would make all later events of a file of last year late. Arrival never runs backwards in `seq` order.
     """
     decoded = decode(chunk.bodies, release.contract, release.settings)
     wall = instant(chunk.received_time)
     if chunk.arrival is not None:
         arrival, claimed = chunk.arrival.cast(UTC_US), False
+        arrival = arrival.set(arrival > wall, wall)  # one producer whose clock runs ahead must not make all later events old
     else:
         times = decoded["enqueued_time"].cast(UTC_US)
         times = times.set(times > wall, None)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from lakewarden.engines.port import Engine
     from lakewarden.flow.release import Release
     from lakewarden.settings import StreamSettings
-    from lakewarden.sources.port import Source
+    from lakewarden.sources.port import Gap, Source
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,19 @@ class Releases:
     load: Callable[[str], Release]
 
 
+class Bookmarks(Protocol):
+    """Where reading of a source's partitions was begun, kept beside the tables until bronze has their offsets."""
+
+    def read(self) -> Mapping[str, Mapping[str, int]]:
+        """The offset behind which each partition began, by source."""
+
+    def add(self, source: str, positions: Mapping[str, int]) -> None:
+        """Remember the beginnings of further partitions."""
+
+
 @dataclass(frozen=True)
 class StreamJob:
-    """Engine, source, releases, how micro-batches are cut, the run id that all rows carry, clocks."""
+    """Engine, source, releases, how micro-batches are cut, the run id that all rows carry, clocks, and who is told of gaps."""
 
     engine: Engine
     source: Source
@@ -40,3 +50,6 @@ class StreamJob:
     settings: StreamSettings
     run_id: str
     clocks: Clocks
+    bookmarks: Bookmarks
+    on_gap: Callable[[Gap], None]
+    on_remark: Callable[[str], None]

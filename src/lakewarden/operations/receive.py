@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -30,11 +31,13 @@ class Receiver:
         self._release: Release | None = None
         self._number = engine.heads()[0] + 1
         self._arrived = Arrived(*engine.next_arrival())
-        source.resume(engine.positions().get(source.name, {}))
+        source.resume(merged(job.bookmarks.read(), engine.positions()))
+        self._take_notices()
 
     def next_batch(self) -> MicroBatch | None:
         """The next micro-batch, already in bronze; None when the source has nothing now."""
         chunk = self._source.read(self._job.settings.batch_rows, self._job.settings.batch_seconds)
+        self._take_notices()  # before the events behind a gap are in bronze: then it couldn't be found again
         if chunk is None or chunk.bodies.len() == 0:
             return None
         started = self._clocks.monotonic()
@@ -49,6 +52,15 @@ class Receiver:
         self._arrived = arrived
         return batch
 
+    def _take_notices(self) -> None:
+        notices = self._source.take_notices()
+        for name, begun in notices.begun.items():
+            self._job.bookmarks.add(name, begun)
+        for gap in notices.gaps:
+            self._job.on_gap(gap)
+        for remark in notices.remarks:
+            self._job.on_remark(remark)
+
     def _release_in_force(self) -> Release:
         wanted = self._job.releases.current()
         if self._release is None or self._release.id != wanted:
@@ -60,6 +72,7 @@ class Receiver:
         return (
             rows.select("seq", "event_date", "arrival_time", "body")
             .with_columns(
+                pl.lit(None, UTC_US).alias("enqueued_time") if chunk.arrival is None else chunk.arrival.cast(UTC_US).alias("enqueued_time"),
                 pl.lit(received, UTC_US).alias("received_time"),
                 pl.lit(chunk.source).alias("source"),
                 chunk.partitions.cast(pl.String).alias("source_partition"),
@@ -71,3 +84,8 @@ class Receiver:
             )
             .select(list(BRONZE.columns))
         )
+
+
+def merged(begun: Mapping[str, Mapping[str, int]], recorded: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """Where each source's partitions were left: what bronze recorded, or else where reading of them was begun."""
+    return {name: {**begun.get(name, {}), **recorded.get(name, {})} for name in {*begun, *recorded}}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from pydantic import ValidationError
 
+from lakewarden.audit import contacts
 from lakewarden.contracts import compiler
 from lakewarden.errors import ConfigurationError, LakeError, LakewardenError
 from lakewarden.flow.features import FEATURES_VERSION
@@ -37,17 +38,19 @@ MODEL: Final = "conf/model.json"
 
 @dataclass(frozen=True)
 class ReleaseReport:
-    """One release: id, whether it is in force, what it pins, whether it is new."""
+    """One release: id, whether it is in force, what it pins, whether it is new, the number of the receipt of its making."""
 
     id: str
     current: bool
     new: bool
     manifest: dict[str, Any]
+    receipt: int | None = None
     ok: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {"ok": self.ok, "id": self.id, "current": self.current, "new": self.new, **self.manifest}
+        told = {} if self.receipt is None else {"receipt": self.receipt}
+        return {"ok": self.ok, "id": self.id, "current": self.current, "new": self.new, **told, **self.manifest}
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class ReleasesReport:
 
 
 def write_defaults(store: Store) -> None:
-    """Give a new lake its `conf/`: the contract, the default rules, settings and reference tables. Existing files are left."""
+    """Give a new lake its `conf/`: the contract, the default rules, settings, reference tables and contacts. Existing files are left."""
     package = resources.files("lakewarden") / "conf"
     defaults: dict[str, Callable[[], bytes]] = {
         CONTRACT: lambda: json.dumps(compiler.load(2), indent=2).encode(),
@@ -73,6 +76,7 @@ def write_defaults(store: Store) -> None:
         REFERENCES: lambda: json.dumps(
             {k: releases.put_reference(store, t) for k, t in references.defaults().tables.items()}, indent=2
         ).encode(),
+        contacts.PATH: contacts.default,
     }
     for path, content in defaults.items():
         if not store.exists(path):
@@ -197,18 +201,31 @@ class ReleaseWatch:
     """Tells a running stream which release is in force; a changed `conf/` becomes a new release.
 
     A `conf/` that can't be compiled leaves the release in force and is reported once through `warn`.
+
+    Args:
+        store: the lake's objects.
+        now: the wall clock.
+        monotonic: a timer.
+        warn: told of what could not be done; the stream goes on.
+        made: told of each release that it put in force, so that it leaves a receipt; what it raises goes to `warn`.
     """
 
     def __init__(
-        self, store: Store, now: Callable[[], datetime], monotonic: Callable[[], float], warn: Callable[[LakewardenError], None]
+        self,
+        store: Store,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        warn: Callable[[LakewardenError], None],
+        made: Callable[[ReleaseReport], object] = lambda _: None,
     ) -> None:
         self._store = store
         self._now = now
         self._monotonic = monotonic
         self._warn = warn
+        self._made = made
         self._seen = self._signature()
         self._looked = monotonic()
-        self._current = ensure(store, now())
+        self._current = self._ensure()
 
     def current(self) -> str:
         """The id of the release in force; looks at most once a second."""
@@ -218,11 +235,20 @@ class ReleaseWatch:
             if seen != self._seen:
                 self._seen = seen
                 try:
-                    ensure(self._store, self._now())
+                    self._ensure()
                 except LakewardenError as error:
                     self._warn(error)
             self._current = releases.current_id(self._store) or self._current
         return self._current
+
+    def _ensure(self) -> str:
+        made = create(self._store, self._now())
+        if made.new:
+            try:
+                self._made(made)
+            except LakewardenError as error:  # what was put in force stays in force
+                self._warn(error)
+        return made.id
 
     def _signature(self) -> tuple[tuple[str, int, datetime], ...]:
         return tuple(sorted((e.path, e.size, e.modified) for e in self._store.entries("conf")))

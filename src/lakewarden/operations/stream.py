@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from lakewarden.engines.port import Committed, MicroBatch
 from lakewarden.flow.stages import Context, Derived, FlowState, decode_events, run_flow
+from lakewarden.operations.handover import TICK_SECONDS, put, take
 from lakewarden.operations.receive import Receiver
 from lakewarden.progress import Progress
 
 if TYPE_CHECKING:
     from lakewarden.flow.release import Release
     from lakewarden.operations.job import StreamJob
+    from lakewarden.operations.pulse import PulseRecorder
     from lakewarden.progress import OnProgress
-
-TICK_SECONDS: Final = 0.1
-"""How long a thread waits on a queue before it looks whether another one failed."""
 
 
 @dataclass
@@ -61,13 +60,24 @@ class Stream:
     Args:
         job: engine, source, releases, settings, run id, clocks.
         on_progress: told after every micro-batch.
+        recorder: told of every micro-batch when it is taken, and when readers see it.
+        check: called where a micro-batch begins and where it is committed; raises FencedError when the lease is known to be lost.
     """
 
-    def __init__(self, job: StreamJob, on_progress: OnProgress | None = None) -> None:
+    def __init__(
+        self,
+        job: StreamJob,
+        on_progress: OnProgress | None = None,
+        recorder: PulseRecorder | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._job = job
         self._engine = job.engine
         self._clocks = job.clocks
         self._on_progress = on_progress
+        self._recorder = recorder
+        self._check = check
+        self._recovered_ends: list[tuple[str, dict[str, int]]] = []
         self._state = FlowState.empty()
         self._failure: BaseException | None = None
         self._finished = -1
@@ -103,10 +113,12 @@ class Stream:
                 str(bronze["source"][0]),
                 self._clocks.monotonic(),
             )
-            self._commit(batch, self._derive(batch))
+            self._recovered_ends.append((batch.source, self._commit(batch, self._derive(batch))))
         if pending or newest >= 0:
             self._engine.publish(newest, self._clocks.now())
         self.totals.recovered = len(pending)
+        if self._recorder is not None:
+            self._recorder.recovered(len(pending))
         return len(pending)
 
     def _load(self, release_id: str, loaded: dict[str, Release]) -> Release:
@@ -123,6 +135,8 @@ class Stream:
             LakewardenError: a step failed; all that was committed stands and the rest is finished at the next start.
         """
         receiver = Receiver(self._job)
+        for name, ends in self._recovered_ends:  # told only now that the source knows where it goes on
+            self._acknowledge(name, ends)
         received: queue.Queue[MicroBatch | None] = queue.Queue(self._job.settings.queue_batches)
         derived: queue.Queue[tuple[MicroBatch, Derived] | None] = queue.Queue(1)
         halt = threading.Event()
@@ -153,8 +167,11 @@ class Stream:
 
     def _receive_all(self, receiver: Receiver, out: queue.Queue[MicroBatch | None], stop: threading.Event, halt: threading.Event) -> None:
         while not (stop.is_set() or halt.is_set()):
+            self._check()
             batch = receiver.next_batch()
             if batch is not None:
+                if self._recorder is not None:
+                    self._recorder.took(batch)
                 put(out, batch, halt)
             elif self._job.source.exhausted:
                 break
@@ -172,7 +189,7 @@ class Stream:
     def _commit_all(self, pairs: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event) -> None:
         started = self._clocks.monotonic()
         for batch, derived in take(pairs, halt, self._publish_layout):
-            self._commit(batch, derived)
+            self._acknowledge(batch.source, self._commit(batch, derived))
             self._untidy.set()
             if self._on_progress is not None:
                 elapsed = max(self._clocks.monotonic() - started, 1e-9)
@@ -192,7 +209,9 @@ class Stream:
         with self._progressed:
             self._progressed.wait_for(lambda: self._finished >= number or self._failure is not None)
 
-    def _commit(self, batch: MicroBatch, derived: Derived) -> None:
+    def _commit(self, batch: MicroBatch, derived: Derived) -> dict[str, int]:
+        """Write and publish; gives the last offset of each source partition in it."""
+        self._check()
         committed = self._engine.write_derived(batch, derived, self._clocks.now())
         self._moved.clear()
         self._engine.publish(batch.number, self._clocks.now())
@@ -200,6 +219,14 @@ class Stream:
         with self._progressed:
             self._finished = batch.number
             self._progressed.notify_all()
+        rows, ends = rows_and_ends(batch.bronze)
+        if self._recorder is not None:
+            self._recorder.published(batch, committed, rows)
+        return ends
+
+    def _acknowledge(self, name: str, ends: dict[str, int]) -> None:
+        if name == self._job.source.name:  # of another source, or of a topic since made anew, they would say nothing
+            self._job.source.acknowledge(ends)
 
     def _tidy_all(self, halt: threading.Event) -> None:
         """Beside the micro-batches, so that none waits for it."""
@@ -216,28 +243,10 @@ class Stream:
             self._engine.publish(self._finished, self._clocks.now())
 
 
-def put(out: queue.Queue[Any], item: object, halt: threading.Event) -> None:
-    """Hand an item on; gives up when another step failed. A full queue is the back-pressure that bounds memory."""
-    while not halt.is_set():
-        try:
-            out.put(item, timeout=TICK_SECONDS)
-            return
-        except queue.Full:
-            continue
-
-
-def take(items: queue.Queue[Any], halt: threading.Event, idle: Callable[[], None] | None = None) -> Iterator[Any]:
-    """Items until None is handed on or another step failed; `idle` is called while there are none."""
-    while not halt.is_set():
-        try:
-            item = items.get(timeout=TICK_SECONDS)
-        except queue.Empty:
-            if idle is not None:
-                idle()
-            continue
-        if item is None:
-            return
-        yield item
+def rows_and_ends(bronze: pl.DataFrame) -> tuple[dict[str, int], dict[str, int]]:
+    """A micro-batch's rows by source partition, and the last offset of each."""
+    found = bronze.group_by("source_partition").agg(pl.len(), pl.col("source_offset").max()).rows()
+    return {name: rows for name, rows, _ in found}, {name: end for name, _, end in found}
 
 
 def weighted_percentiles(latencies: list[tuple[int, float, float, float]]) -> dict[str, float]:

@@ -39,7 +39,7 @@ KEYS: Final = ("transaction_id", "account_id", "party_id", "event_time")
 
 @dataclass(frozen=True)
 class TrainReport:
-    """A trained and registered model: registry name and version, release in force, rows, frauds, metrics on the held-out tail."""
+    """A trained and registered model: registry name and version, release in force, rows, frauds, metrics on the held-out tail, receipt."""
 
     release_id: str
     model: str
@@ -50,6 +50,7 @@ class TrainReport:
     labels: int
     metrics: dict[str, float | None]
     seconds: float
+    receipt: int | None = None
     ok: bool = True
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,6 +66,7 @@ class TrainReport:
             "labels": self.labels,
             "metrics": self.metrics,
             "seconds": round(self.seconds, 3),
+            "receipt": self.receipt,
         }
 
 

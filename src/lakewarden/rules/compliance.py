@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lakewarden.errors import ConfigurationError
+from lakewarden.rules.evaluation import evaluated
 from lakewarden.rules.row_sql import ROW_BY_ROW, calls_beyond_a_row
 from lakewarden.rules.wording import Money, placeholders, say
 from lakewarden.settings import FlowSettings
@@ -104,7 +105,7 @@ def evaluate(rows: pl.DataFrame, rules: Sequence[ComplianceRule], settings: Flow
         .alias(rule.name)
         for bit, rule in enumerate(rules)
     ]
-    masks = rows.select(pl.sum_horizontal(bits).alias("mask"))["mask"].to_numpy() if bits else np.zeros(rows.height, dtype=np.int64)
+    masks = evaluated(rows, [pl.sum_horizontal(bits).alias("mask")])["mask"].to_numpy() if bits else np.zeros(rows.height, dtype=np.int64)
     kinds = pl.Series(masks).unique().sort().to_numpy()  # few: found by hash, where numpy would sort every row
     which = np.searchsorted(kinds, masks)
     fired = [[rule for bit, rule in enumerate(rules) if int(mask) >> bit & 1] for mask in kinds]
@@ -136,7 +137,7 @@ def reasons(rows: pl.DataFrame, rules: Sequence[ComplianceRule], settings: FlowS
         at = [row for row, names in enumerate(fired) if rule.name in names]
         if not at:
             continue
-        values = rows[at].select(_expression(_filled(sql, rule, settings)).alias(name) for name, sql in rule.values.items())
+        values = evaluated(rows[at], [_expression(_filled(sql, rule, settings)).alias(name) for name, sql in rule.values.items()])
         shown = values.to_dicts() if rule.values else [{} for _ in at]
         for row, value in zip(at, shown, strict=True):
             said[row].append(say(rule.reason, {**settings.model_dump(), **rule.parameters, **value}, money))

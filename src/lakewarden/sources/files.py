@@ -14,7 +14,7 @@ import polars as pl
 from lakewarden.errors import SourceError
 from lakewarden.sources.blocks import Block, Reader
 from lakewarden.sources.mapping import EventMapping
-from lakewarden.sources.port import Chunk, Clock, wall_clock
+from lakewarden.sources.port import Chunk, Clock, Notices, SourceStanding, wall_clock
 from lakewarden.sources.readers import COMPRESSED, KINDS, Kind, kind_of, open_reader
 
 CHUNK_BYTES: Final = 64 << 20
@@ -114,9 +114,20 @@ class FileSource:
         )
         return 1.0 if self._exhausted else (taken / total if total else 0.0)
 
-    def resume(self, positions: Mapping[str, int]) -> None:
-        """Go on behind the last recorded offset of each file; files that are gone don't matter."""
-        self._positions = dict(positions)
+    def resume(self, positions: Mapping[str, Mapping[str, int]]) -> None:
+        """Go on behind the last recorded offset of each file; files that are gone don't matter, new ones are read from their start."""
+        self._positions = dict(positions.get(self.name, {}))
+
+    def take_notices(self) -> Notices:
+        """None: files begin at their start, and one that was cut stops the source."""
+        return Notices()
+
+    def acknowledge(self, offsets: Mapping[str, int]) -> None:
+        """Nothing to tell anybody."""
+
+    def standing(self) -> SourceStanding:
+        """Nothing is known of files but the rows handed on."""
+        return SourceStanding()
 
     def read(self, max_rows: int, max_seconds: float) -> Chunk | None:
         """Return up to `max_rows` events of one or more files; waits at most `max_seconds` for more while watching.

@@ -28,6 +28,12 @@ def table(tmp_path) -> LakeTable:
 
 
 @pytest.fixture
+def store(tmp_path, table) -> Store:
+    """The objects among which the table lies."""
+    return Store(tmp_path)
+
+
+@pytest.fixture
 def another(tmp_path) -> Callable[[], LakeTable]:
     """Opens the same table as another process would."""
     return lambda: LakeTable(Store(tmp_path), SPEC)

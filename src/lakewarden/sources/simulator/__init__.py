@@ -3,7 +3,7 @@
 from lakewarden.sources.simulator.days import DayOfEvents, generate
 from lakewarden.sources.simulator.faults import FAULTS
 from lakewarden.sources.simulator.plan import Plan
-from lakewarden.sources.simulator.simulation import SimulationReport, Sink, simulate
+from lakewarden.sources.simulator.simulation import SimulationReport, simulate
 from lakewarden.sources.simulator.typologies import TYPOLOGIES
 
-__all__ = ["FAULTS", "TYPOLOGIES", "DayOfEvents", "Plan", "SimulationReport", "Sink", "generate", "simulate"]
+__all__ = ["FAULTS", "TYPOLOGIES", "DayOfEvents", "Plan", "SimulationReport", "generate", "simulate"]

@@ -15,16 +15,13 @@ import polars as pl
 
 from lakewarden.errors import UsageError
 from lakewarden.progress import OnProgress, Progress
-from lakewarden.sources.open import is_simulation
+from lakewarden.sources.open import Sink, is_simulation
 from lakewarden.sources.simulator.days import DayOfEvents, Simulation
 from lakewarden.sources.simulator.faults import Profile
 from lakewarden.sources.simulator.pace import Pace
 from lakewarden.sources.simulator.plan import DEFAULT_CUSTOMERS, DEFAULT_EVENTS_PER_DAY, Plan
 from lakewarden.sources.simulator.reference import reference_tables
 from lakewarden.sources.simulator.writer import SUFFIXES, Compress, Folder, remove
-
-Sink = Callable[[list[tuple[bytes, bytes]]], None]
-"""Takes events in order: (account id, body) of each."""
 
 _FILE_ROWS: Final = 50_000
 _VERSION: Final = 1
@@ -99,7 +96,7 @@ def simulate(
     `out` gets `manifest.json` (first, with ``"complete": false``), `reference/`, `events/`, `labels/` and `system_of_record/`.
 
     Args:
-        out: the folder; or a ``kafka://`` URI, with a `sink` that takes the events and `companions` for everything else.
+        out: the folder; or a topic's URI, with a `sink` that takes the events and `companions` for everything else.
         seed, days, start, customers, events_per_day, faults, label_delay_days: see :class:`Plan`.
         rate: events a second, in small files; None for as fast as it goes.
         sink: takes the events instead of `out`'s `events/`.
@@ -255,14 +252,10 @@ def _checked(
         if companions is not None:
             raise _refused("companions is for a topic; a folder gets everything")
         return Path(out)
-    if not out.startswith("kafka://"):
-        raise _refused(f"{out} is neither a folder nor a kafka:// URI")
     if sink is None:
-        raise UsageError(
-            f"Can't simulate into {out}: a topic needs the Kafka source, which this version of Lakewarden doesn't have.",
-            state="Nothing was written.",
-            next="lakewarden simulate --out DIR --seed N --days N",
-        )
+        raise _refused(f"{out} is neither a folder nor a topic")
+    if compress != "none":
+        raise _refused("compress is for files; a topic's events are compressed by the client")
     return Path(companions) if companions is not None else None
 
 
