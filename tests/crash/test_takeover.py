@@ -22,10 +22,10 @@ from lakewarden.lake import lease, published
 from lakewarden.lake.store import Store
 from lakewarden.tables import BRONZE
 
-EVENTS = 1200
+EVENTS = 480
 BATCH_ROWS = 16
-LEASE_SECONDS = 3
-SEEDS = (1, 2, 3)
+LEASE_SECONDS = 2
+SEEDS = (1, 2)
 
 STREAM = """
 import functools, json, os, re, signal, sys, time
