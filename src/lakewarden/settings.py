@@ -46,3 +46,26 @@ class LakeSettings(_Frozen):
     vacuum_grace_seconds: int = Field(default=600, ge=0, description="How long an unreferenced file stays before vacuum takes it.")
     lease_seconds: float = Field(default=15, ge=1, description="How long a stream may be silent before another one takes the lake over.")
     tiers_bytes: tuple[int, ...] = Field(default=(1 << 20, 16 << 20, 128 << 20), description="Bytes from which a file has left each tier.")
+
+
+class SymptomSettings(_Frozen):
+    """From when on the product opens an incident by itself."""
+
+    lag_growing_seconds: float = Field(
+        default=60, gt=0, description="Lag that grows for so long, while latency is over its level, is INC-S01."
+    )
+    latency_p95_seconds: float = Field(default=60, gt=0, description="Service level of latency: the p95 may not be above it.")
+    dq_pass_rate: float = Field(default=0.95, gt=0, le=1, description="Critical rules that pass a smaller share of rows are INC-DQ01.")
+    dq_rows: int = Field(default=50_000, ge=1, description="How many of the newest rows the pass rate is taken over.")
+    dq_least_rows: int = Field(default=500, ge=1, description="A rule that judged fewer of them is not judged itself.")
+
+
+class ReplaySettings(_Frozen):
+    """How a replay is cut, predicted and judged; recorded in its plan."""
+
+    chunk_rows: int = Field(default=250_000, ge=1, le=500_000, description="Events of a replay derived and committed at a time.")
+    max_band_move_share: float = Field(default=0.05, ge=0, le=1, description="Share of transactions that may move to another band.")
+    dq_pass_rate: float = Field(default=0.95, ge=0, le=1, description="Critical rules must pass at least this share of the events.")
+    seconds_per_row: float = Field(default=1 / 20_000, gt=0, description="Seconds an event is predicted to take where none were measured.")
+    space_factor: float = Field(default=2.0, ge=1, description="Free space that a replay asks for, in multiples of the predicted bytes.")
+    examples: int = Field(default=20, ge=0, description="Differing rows that a report shows.")

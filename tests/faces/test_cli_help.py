@@ -13,6 +13,7 @@ from lakewarden.cli.main import app
 
 HEAVY = (
     "catboost",
+    "cryptography",
     "deltalake",
     "duckdb",
     "jsonschema",
@@ -68,6 +69,8 @@ def loaded_by(code: str) -> list[str]:
         "from lakewarden.cli.main import main; main(['--help'])",
         "from lakewarden.cli.main import main; main(['stream', '--help'])",
         "from lakewarden.cli.main import main; main(['reference', 'import', '--help'])",
+        "from lakewarden.cli.main import main; main(['incident', 'open', '--help'])",
+        "from lakewarden.cli.main import main; main(['receipts', 'verify', '--help'])",
     ],
 )
 def test_nothing_heavy_loads_for_the_help(code: str):
@@ -95,8 +98,15 @@ def test_the_commands_that_users_count_on_are_all_there():
         "release create",
         "release list",
         "release show",
+        "incident open",
         "incident list",
         "incident show",
+        "incident note",
+        "incident close",
+        "evidence",
+        "receipts list",
+        "receipts show",
+        "receipts verify",
     }
 
 

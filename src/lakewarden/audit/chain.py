@@ -94,6 +94,7 @@ def verify(store: Store, held: Sequence[PublicKey] = (), head: str | None = None
     Raises:
         UsageError: `head` is no hash.
     """
+    head = head and head.strip()
     if head is not None and not HASH.fullmatch(head):
         raise UsageError(
             f"{head!r} is no hash of a receipt.", state="nothing was verified", next="lakewarden receipts list (shows the head)"
@@ -107,7 +108,7 @@ def verify(store: Store, held: Sequence[PublicKey] = (), head: str | None = None
     if head is not None and head not in {receipt.hash for receipt in whole.values()}:
         after = max(whole, default=-1) + 1
         findings.append(Finding(after, TRUNCATED, f"the receipt with the hash {head} is gone, or is none of those that are whole"))
-    notes = [*([] if held or not whole else [NOT_HELD]), *([] if head else [NO_HEAD])]
+    notes = [*([] if held or not whole else [NOT_HELD]), *([] if head is not None else [NO_HEAD])]
     newest = whole[max(whole)].hash if whole else None
     there = {*whole, *(finding.number for finding in wrong if finding.kind != DROPPED)}
     return Verification(len(there), newest, _uses(whole, held), tuple(findings), tuple(notes))

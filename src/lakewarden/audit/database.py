@@ -35,10 +35,7 @@ def database_url(store: Store) -> str:
     named = os.environ.get(VARIABLE)
     if named:
         return named
-    if store.local is not None:
-        folder = store.local / FOLDER
-    else:
-        folder = state_folder() / "records" / lake_name(store.root)
+    folder = store.local / FOLDER if store.local is not None else state_folder() / "records" / lake_name(store.root)
     return f"sqlite:///{folder / 'records.db'}"
 
 

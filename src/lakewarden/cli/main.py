@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lakewarden.cli import demo, events, incident, models, proof, references, releases, tables
+from lakewarden.cli import demo, events, incident, models, proof, receipts, references, releases, replay, tables
 from lakewarden.cli.edge import INTERRUPTED, OK, READER_GONE, explain, interrupted, tell
 from lakewarden.cli.face import write_json
 from lakewarden.cli.options import TaughtGroup, commands, examples
@@ -34,8 +34,11 @@ class Root(TaughtGroup):
         "sql",
         "verify",
         "conserve",
+        "replay",
         "release",
         "incident",
+        "evidence",
+        "receipts",
     )
 
 
@@ -45,7 +48,7 @@ app = commands(
         "help_option_names": ["-h", "--help"],
         "max_content_width": 110,
         # An absent --help is told apart from None here, or Typer loads Pydantic to do so and the help takes twice as long.
-        "default_map": {"help": False, "reference": {"help": False}, "release": {"help": False}, "incident": {"help": False}},
+        "default_map": {"help": False, **{group: {"help": False} for group in ("reference", "release", "replay", "incident", "receipts")}},
     },
     epilog=examples(
         "lakewarden demo                                  # three days end to end, in two minutes",
@@ -86,11 +89,13 @@ def lakewarden(
         raise typer.BadParameter(f"--json goes behind the command: lakewarden {ctx.invoked_subcommand} ... --json", ctx=ctx)
 
 
-for part in (demo.app, tables.app, events.app, models.app, proof.app):
+for part in (demo.app, tables.app, events.app, models.app, proof.app, incident.evidence_app):
     app.add_typer(part)
 app.add_typer(references.app, name="reference")
 app.add_typer(releases.app, name="release")
+app.add_typer(replay.app, name="replay")
 app.add_typer(incident.app, name="incident")
+app.add_typer(receipts.app, name="receipts")
 
 
 def _open_closed_streams() -> None:

@@ -62,8 +62,8 @@ def versions(house: Lakehouse, names: Sequence[str]) -> dict[str, int]:
 def in_force(store: Store, release_id: str) -> str | None:
     """The name of the act that put a release in force last; None where another one is in force.
 
-    A release can come into force more than once, so its time belongs to the name. Whoever looks again, after a crash between the act and its
-    receipt, finds the same name, and the receipt is written once.
+    A release can come into force more than once, so the time belongs to the name. Whoever looks again, after a crash between the act
+    and its receipt, finds the same name, and the receipt is written once.
     """
     data = store.get(releases.CURRENT)
     current = json.loads(data) if data else {}

@@ -6,11 +6,17 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from lakewarden.audit.incident import Impact
+from lakewarden.tables import ALERTS, BRONZE, GOLD, SILVER
+
 if TYPE_CHECKING:
-    from lakewarden.audit.incidents import Incident, Incidents
+    from lakewarden.audit.incident import Incident
+    from lakewarden.audit.incidents import Incidents
     from lakewarden.sources.port import Gap
 
 CODE: Final = "INC-S01"
+MISSED: Final = (BRONZE.name, SILVER.name, GOLD.name, ALERTS.name)
+"""The tables that lack the rows of lost events."""
 
 
 class GapReporter:
@@ -42,5 +48,6 @@ class GapReporter:
             "events_lost": gap.lost,
             "kind": gap.kind,
         }
-        subject = f"gap {gap.kind} {gap.source} {gap.partition} {gap.first}"[:512]
-        self.opened.append(self._incidents().open_once(CODE, subject, gap.detail, detail, self._run_id, self._now()))
+        subject = f"gap {gap.kind} {gap.source} {gap.partition} {gap.first}"
+        hit = Impact(tables=MISSED)
+        self.opened.append(self._incidents().open_once(CODE, subject, gap.detail, detail, self._run_id, self._now(), impact=hit))

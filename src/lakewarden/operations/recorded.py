@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lakewarden.operations.status import Report
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from lakewarden.audit.receipts import Act, Ledger, Receipt
     from lakewarden.lake.lakehouse import Lakehouse
     from lakewarden.operations.acts import Witness
+
+
+LISTED: Final = ("id", "state", "severity", "owner", "opened_time", "seen_time", "seen_count", "closed_time", "title", "detail")
+"""What the list of incidents shows of each."""
 
 
 class Recorded:
@@ -90,11 +94,9 @@ class Recorded:
     # --- incidents ----------------------------------------------------------------------------------------------
 
     def incidents(self, open_only: bool = False, code: str | None = None) -> Report:
-        """Incidents, newest first, without their notes."""
-        found = [incident.to_dict() for incident in self._incidents().list(open_only=open_only, code=code)]
-        for row in found:
-            del row["notes"]
-        return Report({"rows": len(found), "incidents": found})
+        """Incidents, newest first, by what a list needs; `incident_show` gives the rest."""
+        found = self._incidents().list(open_only=open_only, code=code)
+        return Report({"rows": len(found), "incidents": [{name: getattr(one, name) for name in LISTED} for one in found]})
 
     def incident_show(self, incident_id: str) -> Report:
         """One incident: its record, its notes, the receipts of what was done about it. Raises LakeError where there is none of that id."""
@@ -164,6 +166,24 @@ class Recorded:
         ledger = self._ready()
         found = self._incidents().close(incident_id, cause, remediation, ledger.author.actor, self._now(), impact=impact)
         return self._receipted(ledger, "incident.close", found, None, id=f"close {found.id}")
+
+    def evidence(self, incident_id: str, out: str | Path | None = None, keys: Sequence[str | Path] = ()) -> Report:
+        """Pack an incident's evidence into one zip; `ok` says whether the receipts are whole.
+
+        Args:
+            incident_id: which one.
+            out: the file to write; None: the incident's id with `.zip`, in the working folder.
+            keys: files with public keys that the caller holds; empty: those in the lake are believed.
+
+        Raises:
+            LakeError: there is no such incident.
+            StorageError: the file can't be written.
+        """
+        from lakewarden.audit.signing import keys_from_files
+        from lakewarden.operations import evidence
+
+        found, held = self._incidents().get(incident_id), keys_from_files(keys)
+        return evidence.pack(self.house, found, held, Path(out or f"{found.id}.zip"), self._now())
 
     def _receipted(self, ledger: Ledger, kind: str, found: Incident, reason: str | None, id: str | None = None) -> Report:
         from lakewarden.audit.receipts import Act

@@ -6,7 +6,7 @@ state before it from silver (architecture: "Order, windows, money").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -15,14 +15,12 @@ import polars as pl
 
 from lakewarden.audit.verification import EXAMPLES, Comparison, Difference, compare
 from lakewarden.errors import LakeError
-from lakewarden.flow.stages import Context, Derived, decode_events, run_flow
-from lakewarden.progress import Progress
-from lakewarden.tables import ALERTS, BRONZE, DLQ, DUPLICATES, GOLD, SILVER
+from lakewarden.operations.derivation import Loaded, derive
+from lakewarden.tables import ALERTS, DLQ, DUPLICATES, GOLD, SILVER
 
 if TYPE_CHECKING:
     from lakewarden.engines.port import Engine
     from lakewarden.flow.release import Release
-    from lakewarden.lake.lakehouse import Snapshot
     from lakewarden.progress import OnProgress
 
 VERIFIED: Final = {SILVER: "silver", GOLD: "gold", ALERTS: "alerts", DLQ: "dead_letters", DUPLICATES: "duplicates"}
@@ -84,53 +82,18 @@ def verify(
             f"There are no events of {day} in bronze.", state="nothing was changed", next="lakewarden status (shows the dates there are)"
         )
     found: dict[str, list[Comparison]] = {spec.name: [] for spec in VERIFIED}
-    releases: dict[str, Release] = {}
-    for first, last, derived in _derive(engine, snapshot, stretch, load=load, releases=releases, on_progress=on_progress):
+    releases = Loaded(load)
+    for chunk in derive(engine, stretch, releases, what="verifying", on_progress=on_progress):
+        of_chunk = pl.col("event_date") == day, pl.col("seq").is_between(chunk.first_seq, chunk.last_seq)
         for spec, part in VERIFIED.items():
-            stored = snapshot.scan(spec.name).filter(pl.col("event_date") == day, pl.col("seq").is_between(first, last)).collect()
-            found[spec.name].append(compare(spec, stored, getattr(derived, part).filter(pl.col("event_date") == day)))
+            derived = getattr(chunk.derived, part).filter(pl.col("event_date") == day)
+            stored = snapshot.scan(spec.name).filter(*of_chunk).collect()
+            found[spec.name].append(compare(spec, stored, derived.with_columns(pl.lit(chunk.release.id).alias("release_id"))))
     for spec in VERIFIED:
         outside = snapshot.scan(spec.name).filter(pl.col("event_date") == day, ~pl.col("seq").is_between(*stretch)).collect()
         if outside.height:
             found[spec.name].append(compare(spec, outside, outside.clear()))
-    return _report(day, found, releases, code_version, monotonic() - started)
-
-
-def _derive(
-    engine: Engine,
-    snapshot: Snapshot,
-    stretch: tuple[int, int],
-    *,
-    load: Callable[[str], Release],
-    releases: dict[str, Release],
-    on_progress: OnProgress | None,
-) -> Iterator[tuple[int, int, Derived]]:
-    state = None
-    for bronze in engine.bronze_between(*stretch):
-        release_id = bronze["release_id"][0]
-        if release_id not in releases:
-            releases[release_id] = load(release_id)
-        release = releases[release_id]
-        rows = decode_events(bronze, release)
-        if state is None:
-            state = engine.state_before(stretch[0], release, earliest(snapshot, stretch))
-        context = Context(release, state, engine.labels(int(bronze["labels_version"][0])))
-        derived = run_flow(rows, context)
-        lineage = pl.lit(release_id).alias("release_id")
-        parts = {name: getattr(derived, name).with_columns(lineage) for name in VERIFIED.values()}
-        first, last = int(bronze["seq"][0]), int(bronze["seq"][-1])
-        yield first, last, Derived(**parts, dq_results=derived.dq_results, seconds={})
-        if on_progress is not None:
-            on_progress(Progress(last - stretch[0] + 1, stretch[1] - stretch[0] + 1, "verifying"))
-
-
-def earliest(snapshot: Snapshot, stretch: tuple[int, int]) -> int:
-    """The earliest event time (microseconds) in a stretch: no row in it looks at state older than this less the horizon.
-
-    Taken from the dates under which bronze filed the events; an event whose date can't be believed is a dead letter and touches no state.
-    """
-    dates = snapshot.scan(BRONZE.name).filter(pl.col("seq").is_between(*stretch)).select(pl.col("event_date").min()).collect()
-    return int((dates["event_date"][0] - date(1970, 1, 1)).days) * 86_400_000_000
+    return _report(day, found, releases.known, code_version, monotonic() - started)
 
 
 def _report(day: date, found: dict[str, list[Comparison]], releases: dict[str, Release], code_version: str, seconds: float) -> VerifyReport:

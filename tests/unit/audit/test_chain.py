@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_a_change_of_any_byte_of_any_receipt_is_found_and_named(written, data):
         whole = store.get(path(number))
         at = data.draw(st.integers(0, len(whole) - 1), "at")
         edit = data.draw(st.sampled_from(["replace", "insert", "remove", "cut"]), "edit")
-        byte = bytes([data.draw(st.integers(0, 255), "byte")])
+        byte = bytes([data.draw(st.sampled_from(list(b' \n",:{0eE')) | st.integers(0, 255), "byte")])
         damaged = {
             "replace": whole[:at] + byte + whole[at + 1 :],
             "insert": whole[:at] + byte + whole[at:],
@@ -91,6 +92,25 @@ def test_a_change_of_any_byte_of_any_receipt_is_found_and_named(written, data):
         }[edit]
         store.put(path(number), damaged)
         assert [one for one, _ in found(store)] == ([] if damaged == whole else [number])
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda data: data.replace(b'":', b'": ', 1),
+        lambda data: data + b"\n",
+        lambda data: json.dumps(dict(reversed(json.loads(data).items())), separators=(",", ":"), ensure_ascii=False).encode(),
+        lambda data: data.replace("Zoë".encode(), b"Zo\\u00eb"),
+        lambda data: data.replace(b"0.5", b"5e-1"),
+        lambda data: data.replace(b'"kind":', b'"kind":"x","kind":'),
+    ],
+    ids=["a space", "a line break", "another order", "an escape", "another number", "a key twice"],
+)
+def test_the_same_receipt_in_another_spelling_is_edited(store, spelled):
+    before = store.get(path(2))
+    store.put(path(2), spelled(before))
+    assert store.get(path(2)) != before
+    assert found(store) == [(2, "edited")]
 
 
 @settings(max_examples=60, deadline=None)

@@ -41,6 +41,9 @@ CONSUMER: Final[Mapping[str, object]] = {
 class TopicConsumer:
     """Reads the partitions that it is assigned.
 
+    Only the thread that reads calls librdkafka's consumer: the client lets one thread in at a time, and one that polls without end keeps
+    every other out. What others want (`acknowledge`) is done at the next reading, and what they ask (`standing`) was noted at the last.
+
     Args:
         address: where the topic is, and the consumer group.
         connection: librdkafka's settings for it.
@@ -56,11 +59,14 @@ class TopicConsumer:
         callbacks = {"throttle_cb": troubles.on_throttle, "on_commit": self._committed}
         self.consumer = Consumer({**connection, **CONSUMER, **callbacks, "group.id": address.group, "enable.partition.eof": tells_ends})
         self._gathered = 0.0
+        self._ends: dict[int, int] = {}
         self._published: dict[str, int] = {}
+        self._untold = False
         self._told = 0.0
 
     def assign(self, positions: Mapping[int, int]) -> None:
         """Read on at these offsets; what was fetched before is dropped."""
+        self._ends = dict.fromkeys(positions, OFFSET_INVALID)
         self.consumer.assign([TopicPartition(self._topic, partition, offset) for partition, offset in sorted(positions.items())])
 
     def gather(self, max_rows: int, max_seconds: float, behind: Callable[[int], bool]) -> Fetched | None:
@@ -74,6 +80,7 @@ class TopicConsumer:
         Raises:
             KafkaException: librdkafka can't go on.
         """
+        self._tell()
         messages = self._consume(min(PIECE, max_rows), 0.0) or self._consume(1, min(max_seconds, IDLE_SECONDS))
         if not messages:
             return None
@@ -100,20 +107,29 @@ class TopicConsumer:
                 raise
             self._troubles.count(failure)
             return []
+        finally:
+            for partition in self._ends:
+                self._ends[partition] = self._end(partition)
+
+    def _end(self, partition: int) -> int:
+        try:
+            return int(self.consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)[1])
+        except KafkaException:
+            return OFFSET_INVALID
 
     def standing(self, partition: int, position: int) -> PartitionStanding:
         """Where reading stands in a partition, by what the broker last said of its end."""
-        try:
-            end = self.consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)[1]
-        except (KafkaException, RuntimeError):  # closed
-            end = OFFSET_INVALID
+        end = self._ends.get(partition, OFFSET_INVALID)
         return PartitionStanding(str(partition), position, None if end < 0 else max(end, position))
 
     def acknowledge(self, offsets: Mapping[str, int]) -> None:
-        """Commit the group's offsets, at most once a second; a refusal is counted and does no harm."""
+        """Have the group's offsets committed, at most once a second; a refusal is counted and does no harm."""
         self._published.update(offsets)
-        if time.monotonic() - self._told >= COMMIT_SECONDS:
-            self._told = time.monotonic()
+        self._untold = True
+
+    def _tell(self) -> None:
+        if self._untold and time.monotonic() - self._told >= COMMIT_SECONDS:
+            self._told, self._untold = time.monotonic(), False
             self._commit()
 
     def close(self) -> None:
@@ -124,7 +140,7 @@ class TopicConsumer:
         self.consumer.close()
 
     def _commit(self) -> None:
-        offsets = [TopicPartition(self._topic, int(partition), offset + 1) for partition, offset in self._published.items()]
+        offsets = [TopicPartition(self._topic, int(partition), offset + 1) for partition, offset in list(self._published.items())]
         if offsets:
             try:
                 self.consumer.commit(offsets=offsets, asynchronous=True)

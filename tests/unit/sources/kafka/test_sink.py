@@ -33,6 +33,9 @@ def test_the_same_events_as_in_files_keyed_by_account(kafka_broker, tmp_path):
 
 
 def test_a_topic_that_is_not_there_is_refused(kafka_broker):
-    with pytest.raises(SourceError, match="no such topic") as refused, KafkaSink(parse_address(f"kafka://{kafka_broker.bootstrap}/nowhere")):
+    with (
+        pytest.raises(SourceError, match="no such topic") as refused,
+        KafkaSink(parse_address(f"kafka://{kafka_broker.bootstrap}/nowhere")),
+    ):
         pass
     assert refused.value.next

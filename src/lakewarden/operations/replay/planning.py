@@ -1,0 +1,80 @@
+"""Build the plan of a replay from the lake as it is published (runbook sections 4.1, 4.2 step 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lakewarden.errors import UsageError
+from lakewarden.operations import release
+from lakewarden.operations.replay.plan import Plan
+from lakewarden.operations.replay.preconditions import Scope, check
+from lakewarden.operations.replay.predictions import predict
+from lakewarden.tables import BRONZE
+
+if TYPE_CHECKING:
+    from lakewarden.flow.release import Release
+    from lakewarden.lake.lakehouse import Lakehouse, Snapshot
+    from lakewarden.settings import ReplaySettings
+
+
+def build(
+    lake: Lakehouse,
+    dates: tuple[date, date],
+    *,
+    release_prefix: str | None,
+    reason: str,
+    incident: str | None,
+    who: str,
+    now: datetime,
+    code_version: str,
+    settings: ReplaySettings,
+    load: Callable[[str], Release],
+) -> Plan:
+    """Build a plan; nothing is stored. A precondition that doesn't hold is in the plan, not raised.
+
+    Args:
+        release_prefix: a release's id or the beginning of it; None: as recorded.
+
+    Raises:
+        UsageError: the dates are the wrong way round, or there is no reason.
+        LakeError: there is no such release, or nothing is published.
+    """
+    if dates[0] > dates[1]:
+        raise UsageError(f"{dates[0]} is after {dates[1]}.", state="nothing was planned", next="give the earlier date as --from")
+    if not reason.strip():
+        raise UsageError("A replay needs a reason.", state="nothing was planned", next='lakewarden replay plan ... --reason "why"')
+    release_id = None if release_prefix is None else release.show(lake.store, release_prefix).id
+    snapshot = lake.snapshot()
+    scope = Scope.of(snapshot, dates)
+    predictions = predict(snapshot, scope, settings)
+    needed = int(predictions["bytes"] * settings.space_factor)
+    used = [release_id] if release_id else _recorded(snapshot, scope)
+    return Plan(
+        who=who,
+        time=now.isoformat(),
+        dates=dates,
+        release=release_id,
+        reason=reason.strip(),
+        incident=incident,
+        stretch=scope.stretch,
+        cut=scope.cut,
+        preconditions=check(lake, snapshot, scope, used, load, needed, code_version),
+        predictions={**predictions, "releases": used},
+        point=snapshot.point.point,
+        versions=dict(snapshot.point.versions),
+        code_version=code_version,
+        settings=settings,
+    )
+
+
+def _recorded(snapshot: Snapshot, scope: Scope) -> list[str]:
+    if scope.stretch is None:
+        return []
+    found = (
+        snapshot.scan(BRONZE.name).filter(pl.col("seq").is_between(*scope.stretch)).select(pl.col("release_id").unique().sort()).collect()
+    )
+    return found["release_id"].to_list()
