@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lakewarden.audit.conservation import Statement
     from lakewarden.engines.embedded import EmbeddedEngine
     from lakewarden.operations import release, verify
+    from lakewarden.operations.attention import Attention
     from lakewarden.operations.train import TrainReport
     from lakewarden.progress import OnProgress
     from lakewarden.sources.port import Gap
@@ -271,7 +272,7 @@ class Lake(Recorded):
             known = Releases(watch.current, lambda release_id: materialise(self.house.store, release_id))
             job = StreamJob(engine, events, known, settings, run_id, clocks, Bookmarks(self.house.store), lost, heard.append)
             running = stream.Stream(job, on_progress, telemetry.recorder, self.house.check)
-            with telemetry.beating():
+            with telemetry.beating(self._attention(run_id, telemetry.recorder.incident)):
                 recovered = running.recover()
                 started = time.monotonic()
                 totals = running.run(halted)
@@ -289,6 +290,14 @@ class Lake(Recorded):
                 tuple(heard),
                 tuple(incident.id for incident in gaps.opened),
             )
+
+    def _attention(self, run_id: str, on_incident: Callable[[str], None]) -> Attention:
+        from lakewarden.operations.attention import Attention
+        from lakewarden.operations.symptoms import SymptomReporter
+        from lakewarden.settings import SymptomSettings
+
+        report = SymptomReporter(self._incidents, run_id, utc_now)
+        return Attention(report, lambda: standing.newest_checks(self.house), SymptomSettings(), on_incident, time.monotonic)
 
     def _await_turn(self, stop: threading.Event, on_progress: OnProgress | None) -> bool:
         """Until nobody holds the lake; False when `stop` was set first."""

@@ -39,6 +39,10 @@ PULSE_FIGURES: Final = (
 """What `status` shows of a pulse; `pulse` gives all of it."""
 
 
+NEWEST_BATCHES: Final = 500
+"""Micro-batches whose checks are looked at."""
+
+
 @dataclass(frozen=True)
 class Report:
     """A report that is its data."""
@@ -151,3 +155,9 @@ def tables(lake: Lakehouse) -> Report:
             }
         )
     return Report({"point": snapshot.point.point, "rows": sum(int(r["rows"]) for r in rows), "tables": rows})
+
+
+def newest_checks(lake: Lakehouse) -> pl.DataFrame:
+    """Rows of `dq_results` of the newest micro-batches that readers see."""
+    snapshot = lake.snapshot((DQ_RESULTS.name,))
+    return snapshot.scan(DQ_RESULTS.name).filter(pl.col("batch") > snapshot.point.batch - NEWEST_BATCHES).collect()

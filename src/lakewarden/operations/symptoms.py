@@ -62,7 +62,7 @@ def lagging(samples: Sequence[LagSample], settings: SymptomSettings) -> Symptom 
         samples: of one run, oldest first; those that are older than needed are left aside.
         settings: the thresholds.
     """
-    known = [sample for sample in samples if sample.lag is not None]
+    known = [sample for sample in samples if sample.lag is not None]  # a copy: a deque may be given
     if not known:
         return None
     newest = known[-1]

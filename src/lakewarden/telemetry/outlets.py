@@ -94,12 +94,15 @@ class Telemetry:
         self._open.__exit__(kind, error, trace)
 
     @contextlib.contextmanager
-    def beating(self) -> Iterator[None]:
+    def beating(self, attention: Callable[[Pulse], None]) -> Iterator[None]:
         """From `with` to its end the outlets get the pulse every second; then they close.
+
+        Args:
+            attention: takes it besides, and looks for what is worth an incident.
 
         To be entered under the lake's lease: whoever waits for the lease may want the same port.
         """
-        outlets: dict[str, Callable[[Pulse], None]] = {"lake": self._keep}
+        outlets: dict[str, Callable[[Pulse], None]] = {"lake": self._keep, "incidents": attention}
         if self._log is not None:
             outlets["log"] = self._log.pulse
         with self._open, Heartbeat(self.recorder, outlets):

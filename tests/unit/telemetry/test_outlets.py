@@ -40,7 +40,7 @@ def test_a_store_gets_the_pulse_as_often_as_it_can_bear(local, times):
 def test_beating_closes_what_was_opened(tmp_path):
     time, store = Time(), Objects("folder")
     with Telemetry(Wanted(log=str(tmp_path / "log")), "run-1", Standing(), time.clocks, store) as telemetry:
-        with telemetry.beating():
+        with telemetry.beating(lambda _: None):
             pass
         telemetry.published(None)  # too late: counted, not raised
         assert telemetry.recorder.pulse().telemetry_errors == {"log": 1}

@@ -56,23 +56,19 @@ def test_rows_are_predicted_from_those_that_are_there(lake):
 
 
 def test_later_transactions_are_those_whose_windows_can_reach_back(lake):
-    predictions = lake.replay_plan(DAY, DAY, reason="t", dry_run=True).data["predictions"]
+    plan = lake.replay_plan(DAY, DAY, reason="t", dry_run=True).data
     rows = lake.table("transactions_silver").collect()
     within = rows.filter(rows["event_date"].cast(str) == DAY)
     accounts, parties = set(within["account_id"]), set(within["party_id"]) - {None}
     expected = sum(
-        row["seq"] > predictions_first(lake)
+        row["seq"] > plan["first_seq"]
         and (
             (row["account_id"] in accounts and row["clock"] <= within["clock"].max() + HORIZON_US)
             or (row["party_id"] in parties and row["party_clock"] <= within["party_clock"].max() + HORIZON_US)
         )
         for row in rows.filter(rows["event_date"].cast(str) != DAY).iter_rows(named=True)
     )
-    assert predictions["later_transactions"] == expected > 0
-
-
-def predictions_first(lake) -> int:
-    return lake.replay_plan(DAY, DAY, reason="t", dry_run=True).data["first_seq"]
+    assert plan["predictions"]["later_transactions"] == expected > 0
 
 
 def test_dates_without_events_fail(lake):
