@@ -5,7 +5,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO_LAKE ?= demo-lake
 WORKERS ?= 2
-MINUTES ?= 60
+FAULTS ?= 200
+BATCHES ?= 20000
+MINUTES ?= 5
 RATE ?= 1200
 
 .DEFAULT_GOAL := help
@@ -40,7 +42,9 @@ format: $(READY) ## write the code in its usual form
 bench: $(READY) ## measure (ONLY="latency memory" for some), and write benchmarks/results/latest.json
 	$(BIN)/python benchmarks/run.py $(ONLY)
 
-soak: $(READY) ## stream for MINUTES=60 at RATE=1200 and see that nothing grows
+soak: $(READY) ## FAULTS=200 faults, BATCHES=20000 micro-batches, MINUTES=5 at RATE=1200: nothing is lost, doubled, or grows
+	$(BIN)/python benchmarks/soak_faults.py --faults $(FAULTS)
+	$(BIN)/python benchmarks/soak_batches.py --batches $(BATCHES)
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES) --rate $(RATE)
 
 kafka: $(READY) ## a Kafka broker with the topic transactions-stream, on KAFKA_PORT=9092, until Ctrl-C

@@ -15,6 +15,7 @@ import contextlib
 import json
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 import lakewarden
+from lakewarden.errors import LakewardenError
 
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "scripts")]
@@ -39,9 +41,13 @@ from servers.kafka import KafkaBroker  # noqa: E402
 RESULTS = HERE / "results" / "soak_faults.json"
 EVENTS = 14_000
 A_LAKE = 25
-"""Faults that one lake meets; every fourth lake is on a small disk, and meets as many full disks as fit the share of those."""
+"""Faults that one lake meets."""
 
 FULL_DISKS = 10
+"""Every fourth lake is on a small disk, and meets so many full ones."""
+
+TROUBLE = (FaultError, LakewardenError, subprocess.TimeoutExpired)
+MOST_BROKEN = 10
 
 
 @dataclass
@@ -52,6 +58,7 @@ class Tally:
     found: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pieces: Counter[str] = field(default_factory=Counter)
     lakes: int = 0
     events: int = 0
 
@@ -71,6 +78,7 @@ class Tally:
             "recovery_seconds": {
                 name: percentiles([took for fault, took in self.struck if name in ("all", fault.name)]) for name in ("all", *kinds)
             },
+            "half_written_objects_left": dict(self.pieces),
             "broken": self.broken,
             "notes": self.notes,
         }
@@ -120,13 +128,14 @@ def judge(findings: Findings, after: object, tally: Tally) -> None:
 def conclude(trial: Trial, folder: Path, simulation: Path, broker: KafkaBroker, tally: Tally) -> None:
     """Every date derived again; with one partition also against a stream that nothing struck."""
     tally.events += trial.produced
+    pieces = [file.stat().st_size for file in trial.root.rglob("*#*") if file.is_file()]
+    tally.pieces.update(files=len(pieces), bytes=sum(pieces))
     judge(trial.examine(), "the lake's last fault", tally)
     if trial.partitions == 1:
         undisturbed = new_lake(folder / "undisturbed", simulation)
         undisturbed.stream(broker.uri(trial.topic), once=True, batch_rows=700)
-        differ = unlike(trial.lake, undisturbed)
-        tally.found["differences"] += differ
-        if differ:
+        if differ := unlike(trial.lake, undisturbed):
+            tally.found["differences"] += differ
             raise FaultError(f"{differ} rows differ from those of a stream that nothing struck")
 
 
@@ -138,21 +147,24 @@ def soak(folder: Path, wanted: int, seed: int) -> Tally:
     broker = KafkaBroker(folder / "broker")
     broker.start_again()
     try:
-        while len(tally.struck) < wanted and len(tally.broken) < 10:
+        while len(tally.struck) < wanted and len(tally.broken) < MOST_BROKEN:
             place = folder / f"{tally.lakes:03}"
-            try:
-                with prepared(place, broker, simulation, dice, tally) as (trial, ahead):
-                    tally.lakes += 1
+            with prepared(place, broker, simulation, dice, tally) as (trial, ahead):
+                tally.lakes += 1
+                try:
                     with contextlib.suppress(EndedError):
                         for fault in ahead[: wanted - len(tally.struck)]:
-                            print(f"{len(tally.struck) + 1:4}/{wanted}  lake {tally.lakes:2}  {str(fault):62}", end="", flush=True)
+                            print(f"{len(tally.struck) + 1:4}/{wanted}  lake {tally.lakes:2}  {fault!s:62}", end="", flush=True)
                             print(suffer(trial, fault, tally), flush=True)
                     trial.finish()
                     conclude(trial, place, simulation, broker, tally)
-            except FaultError as error:
-                tally.broken.append(f"lake {tally.lakes}: {error}")
-                print(f"\n  BROKEN: {error}", flush=True)
-            else:
+                except TROUBLE as error:
+                    tally.broken.append(f"lake {tally.lakes}: {error}")
+                    print(f"\n  BROKEN: {error}", flush=True)
+                    shutil.copytree(trial.root, place / "broken")  # a small disk is gone with its block
+                    broker.resume()
+                    broker.start_again()
+            if not (place / "broken").exists():
                 shutil.rmtree(place)
     finally:
         broker.broker.stop()
@@ -162,19 +174,21 @@ def soak(folder: Path, wanted: int, seed: int) -> Tally:
 def main() -> int:
     """Run the soak and write its summary; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faults", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", type=int, default=200, help="how many in all")
+    parser.add_argument("--seed", type=int, default=1, help="of the faults, and of the events")
     chosen = parser.parse_args()
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="lakewarden-soak-faults-"))
-    tally = soak(folder, chosen.faults, chosen.seed)
+    try:
+        tally = soak(folder, chosen.faults, chosen.seed)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     summary = tally.summary(chosen.seed, time.monotonic() - started)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(summary, indent=1) + "\n")
-    recovery = summary["recovery_seconds"]["all"]  # type: ignore[index]
-    print(
-        f"{len(tally.struck)} faults on {tally.lakes} lakes: {dict(tally.found) or 'nothing lost, doubled or different'}; recovery {recovery}"
-    )
+    found = dict(tally.found) or "nothing lost, doubled or different"
+    print(f"{len(tally.struck)} faults on {tally.lakes} lakes in {summary['minutes']} min: {found}")
     if tally.broken:
         print("\n".join(tally.broken) + f"\nThe lakes are in {folder}")
         return 1

@@ -12,19 +12,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakewarden.allocation import give_back_large_arrays
+from lakewarden.app_replay import Replays
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases as releases_at_rest
 from lakewarden.lake.lakehouse import Lakehouse
 from lakewarden.lake.lease import Lease, awaited
 from lakewarden.operations import query
 from lakewarden.operations import status as standing
-from lakewarden.operations.recorded import Recorded
-from lakewarden.settings import ReplaySettings, StreamSettings
+from lakewarden.operations.dates import as_date, utc_now
+from lakewarden.settings import StreamSettings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,11 +38,6 @@ if TYPE_CHECKING:
     from lakewarden.progress import OnProgress
     from lakewarden.sources.port import Gap
     from lakewarden.sources.simulator import SimulationReport
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 def init(path: str | Path) -> Lake:
@@ -165,7 +161,7 @@ class StreamReport:
         }
 
 
-class Lake(Recorded):
+class Lake(Replays):
     """A lake and everything one can do with it; each method is the command of the same name and gives its report."""
 
     init_report: standing.Report
@@ -424,138 +420,3 @@ class Lake(Recorded):
         from lakewarden.operations import release
 
         return release.show(self.house.store, prefix)
-
-    # --- replay -------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[EmbeddedEngine]:
-        """An engine that can only read: its store refuses every write."""
-        from lakewarden.engines.embedded import EmbeddedEngine
-        from lakewarden.lake.read_only import ReadOnlyStore
-
-        engine = EmbeddedEngine(Lakehouse(ReadOnlyStore(self.house.store.root), self.house.settings), time.monotonic)
-        try:
-            yield engine
-        finally:
-            engine.close()
-
-    def replay_plan(
-        self,
-        first: date | str,
-        last: date | str,
-        *,
-        reason: str,
-        release: str | None = None,
-        incident: str | None = None,
-        dry_run: bool = False,
-        settings: ReplaySettings | None = None,
-    ) -> standing.Report:
-        """Plan a replay of these dates and store the plan (`dry_run`: don't); not ok where a precondition doesn't hold.
-
-        Args:
-            release: a release's id or the beginning of it, for all rows; None: each row under the release recorded for it.
-            settings: how the replay is cut and judged; None: the defaults.
-
-        Raises:
-            UsageError: the dates are the wrong way round, or there is no reason.
-            LakeError: there is no such release or incident.
-        """
-        from lakewarden.audit.receipts import Author
-        from lakewarden.lake.release_loader import materialise
-        from lakewarden.operations.replay import planning
-        from lakewarden.operations.replay.journal import Journal
-
-        if incident is not None:
-            self.incident_show(incident)
-        plan = planning.build(
-            self.house,
-            (as_date(first), as_date(last)),
-            release_prefix=release,
-            reason=reason,
-            incident=incident,
-            who=Author.of_this_process().actor,
-            now=utc_now(),
-            code_version=code_version(),
-            settings=settings or ReplaySettings(),
-            load=lambda release_id: materialise(self.house.store, release_id),
-        )
-        if not dry_run:
-            Journal.begin(self.house.store, plan)
-        return standing.Report({**plan.to_dict(), "stored": not dry_run}, ok=plan.ok)
-
-    def replay_run(self, replay_id: str, on_progress: OnProgress | None = None) -> standing.Report:
-        """Run a planned replay into its sandbox, or carry on with one that was killed; no production table is written.
-
-        Raises:
-            LakeError: there is no such replay, its plan isn't ok, or plan or code were changed since.
-            LakeBusyError: another process runs it.
-        """
-        from lakewarden.lake.release_loader import materialise
-        from lakewarden.operations.replay import run
-        from lakewarden.operations.replay.journal import Journal
-
-        journal = Journal.of(self.house.store, replay_id)
-        with self.reading() as engine:
-            return run.run(
-                engine,
-                journal,
-                load=lambda release_id: materialise(engine.lake.store, release_id),
-                code_version=code_version(),
-                now=utc_now,
-                monotonic=time.monotonic,
-                on_progress=on_progress,
-            )
-
-    def replay_validate(self, replay_id: str, on_progress: OnProgress | None = None) -> standing.Report:
-        """Compare a replay with what is published, put each difference in a class, and judge it; not ok where a gate stops.
-
-        Raises:
-            LakeError: there is no such replay, or it isn't run to its end.
-        """
-        from lakewarden.lake.release_loader import materialise
-        from lakewarden.operations.replay import validate
-        from lakewarden.operations.replay.journal import Journal
-
-        journal = Journal.of(self.house.store, replay_id)
-        with self.reading() as engine:
-            return validate.validate(
-                engine,
-                journal,
-                load=lambda release_id: materialise(engine.lake.store, release_id),
-                now=utc_now,
-                monotonic=time.monotonic,
-                on_progress=on_progress,
-            )
-
-    def replays(self) -> standing.Report:
-        """All replays, newest first."""
-        from lakewarden.operations.replay import journal
-
-        found = journal.listed(self.house.store)
-        return standing.Report({"rows": len(found), "replays": found})
-
-    def replay_show(self, replay_id: str) -> standing.Report:
-        """One replay: its plan, its state, its newest verdict. Raises LakeError where there is none of that id."""
-        from lakewarden.operations.replay import clean
-        from lakewarden.operations.replay.journal import Journal
-
-        return clean.show(Journal.of(self.house.store, replay_id))
-
-    def replay_clean(self, replay_id: str) -> standing.Report:
-        """Remove the sandbox of a replay; its plan and its reports stay. Raises LakeBusyError while it runs."""
-        from lakewarden.operations.replay import clean
-        from lakewarden.operations.replay.journal import Journal
-
-        return clean.clean(Journal.of(self.house.store, replay_id), utc_now())
-
-
-def as_date(day: date | str) -> date:
-    """A date, or its ISO 8601 text. Raises UsageError."""
-    from lakewarden.errors import UsageError
-
-    if isinstance(day, date):
-        return day
-    try:
-        return date.fromisoformat(day)
-    except ValueError as error:
-        raise UsageError(f"{day!r} is no date.", state="nothing was done", next="write it as YYYY-MM-DD") from error

@@ -56,9 +56,7 @@ def die() -> None:
 
 if __name__ == "__main__":
     lakehouse.LakeSettings = lambda: TIDY  # type: ignore[assignment,misc]
-    step = json.loads(sys.argv[1])
-    if step:
-        install(**step)
+    install(**json.loads(sys.argv[1]))
     sys.argv = ["lakewarden", *sys.argv[2:]]
     from lakewarden.cli.main import run
 

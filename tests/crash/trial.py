@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ PIECE: Final = 64
 """Events that are produced for a fault to strike in."""
 
 MUCH: Final = 320
-TRIES: Final = 24
+TRIES: Final = 8
 PATIENCE_SECONDS: Final = 120.0
 FULL: Final = "The disk is full"
 SCRIPT: Final = Path(__file__).with_name("faulty_stream.py")
@@ -120,7 +121,7 @@ class Trial:
 
     def produce(self, count: int = PIECE) -> None:
         """Append the next events to the topic."""
-        piece = [event for event, _ in zip(self._events, range(count), strict=False)]
+        piece = list(islice(self._events, count))
         if len(piece) < count:
             raise EndedError
         self._broker.produce(self.topic, piece)
@@ -132,8 +133,7 @@ class Trial:
         if fault is None:
             words = ["-m", "lakewarden"]
         else:
-            step = {"target": fault.call.target, "wanted": fault.call.wanted, "side": fault.side, "n": fault.n} if fault.step else {}
-            words = [str(SCRIPT), json.dumps(step)]
+            words = [str(SCRIPT), json.dumps({"target": fault.call.target, "wanted": fault.call.wanted, "side": fault.side, "n": fault.n})]
         words = [sys.executable, *words, *command, *options]
         return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -169,8 +169,8 @@ class Trial:
         return meeting[fault.name](fault)
 
     def _killed_at_a_step(self, fault: Fault) -> float:
-        for _ in range(TRIES):
-            self.produce()
+        for attempt in range(TRIES):
+            self.produce((1 + attempt) * PIECE)  # what is rare takes more of them
             with ended(self.start("--once", fault=fault)) as process:
                 said = process.communicate(timeout=PATIENCE_SECONDS)
             if process.returncode == -signal.SIGKILL:

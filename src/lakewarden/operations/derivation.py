@@ -107,8 +107,8 @@ def derive(
     for number, bronze in enumerate(_bronze(reader, stretch, chunk_rows)):
         release = releases.for_rows(bronze)
         rows = decode_events(bronze, release)
-        if state is None:
-            state = reader.state_before(stretch[0], release, earliest(reader.snapshot(), stretch))
+        if state is None or not state.fits(release):  # a release may remember ids for longer than the one before it
+            state = reader.state_before(int(bronze["seq"][0]), release, earliest(reader.snapshot(), stretch))
         derived = run_flow(rows, Context(release, state, reader.labels(int(bronze["labels_version"][0]))))
         chunk = Chunk(number, bronze, release, derived)
         yield chunk

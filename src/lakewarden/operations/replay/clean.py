@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lakewarden.errors import LakeBusyError
 from lakewarden.lake.lease import Lease
@@ -14,24 +14,13 @@ from lakewarden.operations.status import Report
 if TYPE_CHECKING:
     from lakewarden.operations.replay.journal import Journal
 
-NEXT: Final = {
-    papers.PLANNED: "lakewarden replay run {id}",
-    papers.RUNNING: "lakewarden replay run {id}      # carries on",
-    papers.RUN: "lakewarden replay validate {id}",
-    papers.VALIDATED: "lakewarden replay clean {id}   # when the report was read",
-    papers.STOPPED: "lakewarden replay clean {id}   # when the report was read",
-    papers.CLEANED: "",
-}
-"""The next command, by state."""
-
 
 def show(journal: Journal) -> Report:
     """One replay: its plan, its state, and verdict and gates of its newest validation."""
     plan, state, report = journal.plan(), journal.state(), journal.report()
     content = {name: value for name, value in plan.to_dict().items() if name != "ok"}
     told = {} if report is None else {name: report[name] for name in ("verdict", "gates", "classes", "page")}
-    step = NEXT.get(state["state"], "").format(id=plan.id) if plan.ok else "lakewarden replay plan"
-    return Report({"id": plan.id, "state": state["state"], "next": step, **told, "progress": state, "plan": content})
+    return Report({"id": plan.id, "state": state["state"], "next": journal.next(), **told, "progress": state, "plan": content})
 
 
 def clean(journal: Journal, now: datetime) -> Report:
@@ -42,8 +31,8 @@ def clean(journal: Journal, now: datetime) -> Report:
     """
     try:
         with Lease(journal.store, f"clean {journal.id}", now.isoformat(timespec="seconds")):
+            journal.move(papers.CLEANED, now)  # first: half a sandbox must never look like a whole one
             files, size = Sandbox(journal.store).remove()
-            journal.move(papers.CLEANED, now)
     except LakeBusyError as error:
         raise LakeBusyError(
             f"Another process runs {journal.id} now.", state="nothing was removed", next=f"lakewarden replay show {journal.id}"

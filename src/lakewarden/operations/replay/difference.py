@@ -20,6 +20,9 @@ COMPARED: Final = (SILVER, GOLD, ALERTS, DLQ, DUPLICATES)
 STANDS: Final = (SILVER, DLQ, DUPLICATES)
 """Each event stands in exactly one of these."""
 
+NAMING: Final = ("release_id", "model_name", "model_version", "model_run_id", "features_version")
+"""Columns that name a release or its parts: under another release they differ in every row, and say nothing of what became of it."""
+
 RELEASE_CHANGE: Final = "release change"
 DUPLICATE: Final = "duplicate"
 LATE: Final = "late"
@@ -27,7 +30,7 @@ DATA_LOSS: Final = "data loss"
 UNEXPLAINED: Final = "unexplained"
 
 CLASSES: Final = {
-    RELEASE_CHANGE: "the row was recorded under another release than the replay's",
+    RELEASE_CHANGE: "the row, or an earlier one that its windows can see, was recorded under another release than the replay's",
     DUPLICATE: "production holds the event more than once",
     LATE: "the event arrived after the plan; it is no part of the replay",
     DATA_LOSS: "the event's row is missing on one side, though the event is in bronze",
@@ -60,6 +63,8 @@ class Places:
     new: pl.DataFrame
     scored: pl.DataFrame
     high: pl.DataFrame
+    keys: pl.DataFrame
+    """Account and counterparty of each transaction of the dates, with the first arrival of each under another release."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, sandbox: Sandbox, plan: Plan) -> Places:
@@ -71,7 +76,21 @@ class Places:
             _stands([sandbox.scan(spec.name) for spec in STANDS]).rename({"n": "n_new"}),
             snapshot.scan(SILVER.name).filter(within).select(pl.col("seq").unique(), pl.lit(True).alias("in_silver")).collect(),
             gold.filter(pl.col("risk_band") == "HIGH").select(pl.col("seq").unique(), pl.lit(True).alias("was_high")).collect(),
+            _keys(snapshot, sandbox, plan),
         )
+
+
+def _keys(snapshot: Snapshot, sandbox: Sandbox, plan: Plan) -> pl.DataFrame:
+    """What was recorded under another release reaches later rows: through its account, its counterparty, and whom it paid."""
+    within, columns = pl.col("seq").is_between(*(plan.stretch or (0, -1))), ("seq", "account_id", "party_id", "counterparty_id")
+    both = pl.concat([source.scan(SILVER.name).filter(within).select(columns) for source in (snapshot, sandbox)])
+    recorded = snapshot.scan(BRONZE.name).filter(within).select("seq", "release_id")
+    rows = both.unique("seq").join(recorded, on="seq", how="left").collect()
+    other = rows.filter(pl.lit(plan.release is not None), pl.col("release_id").ne_missing(pl.lit(plan.release, pl.String)))
+    for key, of in (("account_id", "account_id"), ("party_id", "party_id"), ("counterparty_id", "account_id")):
+        first = other.filter(pl.col(key).is_not_null()).group_by(key).agg(pl.col("seq").min().alias(f"from_{key}"))
+        rows = rows.join(first, left_on=of, right_on=key, how="left")
+    return rows.select("seq", pl.min_horizontal("^from_.*$").alias("reached_from"))
 
 
 def _stands(tables: list[pl.LazyFrame]) -> pl.DataFrame:
@@ -89,14 +108,14 @@ def differences(snapshot: Snapshot, sandbox: Sandbox, plan: Plan, day: date, pla
         .unique("seq")
         .collect()
     )
-    for known in (recorded, places.old, places.new, places.scored, places.high):
+    for known in (recorded, places.old, places.new, places.scored, places.high, places.keys):
         unlike = unlike.join(known, on="seq", how="left")
     told = unlike.with_columns(_class(plan).alias("class"), pl.col("_recorded").alias("recorded_release"))
     return told.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort("seq", "table")
 
 
 def _of_table(spec: TableSpec, snapshot: Snapshot, sandbox: Sandbox, plan: Plan, day: date) -> pl.DataFrame:
-    columns = [name for name in comparable(spec) if plan.release is None or name != "release_id"]
+    columns = [name for name in comparable(spec) if plan.release is None or name not in NAMING]
     scores = {"risk_band": "band", "risk_score": "score"} if spec is GOLD else {}
     old, new = (
         _hashed(source.scan(spec.name).filter(pl.col("event_date") == day).collect(), columns, scores, side)
@@ -157,6 +176,7 @@ def _class(plan: Plan) -> pl.Expr:
         | (added & (pl.col("table") == ALERTS.name) & pl.col("was_high").fill_null(False))
         | (removed & pl.col("n_new").is_null())
     )
+    reached = (pl.col("reached_from") < pl.col("seq")).fill_null(False)
     return (
         pl.when(pl.col("seq") > last)
         .then(pl.lit(LATE))
@@ -164,7 +184,7 @@ def _class(plan: Plan) -> pl.Expr:
         .then(pl.lit(DUPLICATE))
         .when(lost)
         .then(pl.lit(DATA_LOSS))
-        .when(pl.lit(plan.release is not None) & pl.col("_recorded").ne_missing(pl.lit(plan.release, pl.String)))
+        .when(pl.lit(plan.release is not None) & (pl.col("_recorded").ne_missing(pl.lit(plan.release, pl.String)) | reached))
         .then(pl.lit(RELEASE_CHANGE))
         .otherwise(pl.lit(UNEXPLAINED))
     )
@@ -172,8 +192,8 @@ def _class(plan: Plan) -> pl.Expr:
 
 def changed_columns(snapshot: Snapshot, sandbox: Sandbox, difference: dict[str, Any]) -> dict[str, list[str]]:
     """Of a row that stands on both sides: the columns that differ, with both values as text."""
-    name, seq = difference["table"], difference["seq"]
-    old, new = (source.scan(name).filter(pl.col("seq") == seq).collect() for source in (snapshot, sandbox))
+    name, seq, day = difference["table"], difference["seq"], difference["event_date"]
+    old, new = (source.scan(name).filter(pl.col("event_date") == day, pl.col("seq") == seq).collect() for source in (snapshot, sandbox))
     if not old.height or not new.height:
         return {}
     left, right = old.row(0, named=True), new.row(0, named=True)

@@ -26,6 +26,17 @@ STOPPED: Final = "stopped"
 CLEANED: Final = "cleaned"
 """States of a replay. `stopped`: validated, and a gate stopped it."""
 
+PLAN_AGAIN: Final = "lakewarden replay plan (a new one)"
+NEXT: Final = {
+    PLANNED: "lakewarden replay run {id}",
+    RUNNING: "lakewarden replay run {id} (carries on)",
+    RUN: "lakewarden replay validate {id}",
+    VALIDATED: "lakewarden replay clean {id} (when the report was read)",
+    STOPPED: "lakewarden replay clean {id} (when the report was read)",
+    CLEANED: PLAN_AGAIN,
+}
+"""The next command, by state."""
+
 
 class Journal:
     """The papers of one replay, in a store of their own that reaches nothing else.
@@ -84,7 +95,11 @@ class Journal:
         before = self._read(STATE) or {}
         self.store.put(STATE, json.dumps({**before, "state": state, "time": now.isoformat(), **figures}, indent=2).encode())
 
-    def require(self, *states: str, next: str) -> None:
+    def next(self) -> str:
+        """The next command for this replay."""
+        return NEXT.get(self.state()["state"], PLAN_AGAIN).format(id=self.id) if self.plan().ok else PLAN_AGAIN
+
+    def require(self, *states: str) -> None:
         """Refuse a step that is not due.
 
         Raises:
@@ -93,7 +108,7 @@ class Journal:
         present = self.state()["state"]
         if present not in states:
             raise LakeError(
-                f"{self.id} is {present}; this asks for one that is {' or '.join(states)}.", state="nothing was done", next=next
+                f"{self.id} is {present}; this asks for one that is {' or '.join(states)}.", state="nothing was done", next=self.next()
             )
 
     def report(self) -> dict[str, Any] | None:
@@ -115,7 +130,7 @@ class Journal:
             raise LakeError(
                 f"{self.store.uri(name)} is damaged: {error}",
                 state="the tables were not touched",
-                next="lakewarden replay plan (a new one)",
+                next=PLAN_AGAIN,
             ) from error
         return dict(found) if isinstance(found, Mapping) else {}
 
@@ -123,10 +138,14 @@ class Journal:
 def listed(lake: Store) -> list[dict[str, Any]]:
     """Every replay of a lake, newest first: id, state, when and by whom it was planned, dates, release, reason."""
     ids = {entry.path.split("/")[1] for entry in lake.entries(FOLDER) if entry.path.endswith(f"/{PLAN}")}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for replay_id in ids:
         journal = Journal.of(lake, replay_id)
-        plan = journal.plan()
+        try:
+            plan = journal.plan()
+        except LakeError as error:  # one that is damaged doesn't hide the others
+            rows.append({"id": replay_id, "state": "damaged", "planned": "", "reason": error.what})
+            continue
         told = {"from": str(plan.dates[0]), "to": str(plan.dates[1]), "release": plan.release or "as recorded"}
         rows.append(
             {

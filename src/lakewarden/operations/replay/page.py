@@ -75,7 +75,7 @@ def _rules(report: Mapping[str, Any]) -> str:
 def _conservation(report: Mapping[str, Any]) -> str:
     rows = [
         (stated["date"], check["name"], check["left"], check["right"], "holds" if check["ok"] else "does not hold")
-        for stated in report["conservation"]
+        for stated in report["conservation_statements"]
         for check in stated["checks"]
     ]
     return "<h2>Conservation in the sandbox</h2>" + table(("date", "equation", "left", "right", "verdict"), rows)

@@ -51,7 +51,7 @@ def run(
             state="nothing was written",
             next="lakewarden replay plan (a new one)",
         )
-    journal.require(papers.PLANNED, papers.RUNNING, papers.RUN, papers.VALIDATED, papers.STOPPED, next="lakewarden replay plan (a new one)")
+    journal.require(papers.PLANNED, papers.RUNNING, papers.RUN, papers.VALIDATED, papers.STOPPED)
     started, since = monotonic(), now()
     try:
         with Lease(journal.store, plan.id, since.isoformat(timespec="seconds")):

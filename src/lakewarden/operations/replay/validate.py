@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from lakewarden.operations.replay.journal import Journal
     from lakewarden.operations.replay.plan import Plan
     from lakewarden.progress import OnProgress
+
+STATEMENTS: Final = "conservation_statements"
+"""Where `report.json` has the conservation statements whole; the command shows their verdicts."""
 
 
 def validate(
@@ -45,7 +48,7 @@ def validate(
     """
     started = monotonic()
     plan = journal.plan()
-    journal.require(papers.RUN, papers.VALIDATED, papers.STOPPED, next=f"lakewarden replay run {plan.id}")
+    journal.require(papers.RUN, papers.VALIDATED, papers.STOPPED)
     snapshot, sandbox = reader.snapshot(), Sandbox(journal.store)
     days = _days(snapshot, plan)
     unlike = _differences(snapshot, sandbox, plan, days, on_progress)
@@ -62,7 +65,7 @@ def validate(
     journal.keep(papers.REPORT, json.dumps(report, indent=2, default=str).encode())
     journal.keep(papers.PAGE, page.page(plan, report).encode())
     journal.move(state, now(), differences=unlike.height, stopped_by=stopped)
-    return Report(report, ok=not stopped)
+    return Report({name: value for name, value in report.items() if name != STATEMENTS}, ok=not stopped)
 
 
 def _days(snapshot: Snapshot, plan: Plan) -> list[date]:
@@ -86,6 +89,7 @@ def _compared(snapshot: Snapshot, sandbox: Sandbox, plan: Plan, release: Release
         {**row, "columns": changed_columns(snapshot, sandbox, row) if row["kind"] not in ("added", "removed") else {}}
         for row in _first(unlike, plan.settings.examples).to_dicts()
     ]
+    statements = comparison.statements(snapshot, sandbox, plan, release, days)
     matrix = comparison.bands(snapshot, sandbox, plan)
     scored = sum(cell["transactions"] for cell in matrix)
     moved = sum(cell["transactions"] for cell in matrix if cell["old"] != cell["new"])
@@ -101,7 +105,8 @@ def _compared(snapshot: Snapshot, sandbox: Sandbox, plan: Plan, release: Release
         "alerts": comparison.alerts(snapshot, sandbox, plan),
         "dq_critical_pass_rate": {side: comparison.critical_pass_rate(rules, side) for side in ("old", "new")},
         "dq_rules": rules,
-        "conservation": comparison.statements(snapshot, sandbox, plan, release, days),
+        "conservation": [{name: stated[name] for name in ("date", "ok", "rows", "differences")} for stated in statements],
+        STATEMENTS: statements,
         "examples": examples,
     }
 
@@ -123,7 +128,7 @@ def _kinds(unlike: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _gates(plan: Plan, data: dict[str, Any]) -> list[dict[str, Any]]:
     rate, settings = data["dq_critical_pass_rate"]["new"], plan.settings
-    broken = [f"{stated['date']}: {check['name']}" for stated in data["conservation"] for check in stated["checks"] if not check["ok"]]
+    broken = [f"{stated['date']}: {check['name']}" for stated in data[STATEMENTS] for check in stated["checks"] if not check["ok"]]
     unexplained = next(row["rows"] for row in data["classes"] if row["class"] == UNEXPLAINED)
     share = data["band_move_share"]
     return [

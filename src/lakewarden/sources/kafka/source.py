@@ -103,7 +103,7 @@ class KafkaSource:
         """The share of what the topic had at the start; None while it is followed."""
         if not self._once:
             return None
-        whole = sum(max(0, end - self._begin[p]) for p, end in self._until.items())
+        whole = sum(max(0, end - self._begin.get(p, 0)) for p, end in self._until.items())
         left = sum(max(0, end - self._next[p]) for p, end in self._until.items())
         return 1.0 - left / whole if whole else 1.0
 
@@ -238,8 +238,8 @@ class KafkaSource:
         if outcome.begun:
             self._begun[outcome.name] = {**self._begun.get(outcome.name, {}), **outcome.begun}
         self._gaps += outcome.gaps
-        if self._once and not self._until:
-            self._until = {p: marks[p].end for p in marks}
+        if self._once:
+            self._until = {p: self._until.get(p, marks[p].end) for p in (self._until.keys() & marks.keys() if self._until else marks)}
 
     def _first(self, identity: Identity, marks: Mapping[int, Watermarks]) -> Mapping[int, int]:
         """Where the user wants a topic to begin of which nothing was ever taken."""

@@ -122,7 +122,7 @@ def test_one_process_runs_a_replay_at_a_time(lake, planned):
 
 def test_other_code_does_not_write_into_the_same_sandbox(lake, planned, monkeypatch):
     replay_id = planned()
-    monkeypatch.setattr("lakewarden.app.code_version", lambda: "9.9.9+other")
+    monkeypatch.setattr("lakewarden.app_replay.code_version", lambda: "9.9.9+other")
     with pytest.raises(LakeError, match="was planned under code"):
         lake.replay_run(replay_id)
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from deltalake import DeltaTable, write_deltalake
 
+import lakewarden
 from lakewarden.operations import derivation
 
 DAY = "2026-01-05"
@@ -65,6 +66,27 @@ def test_more_band_moves_than_the_plan_allows_stop_it(lake, compared):
     rule = gold["rules"].explode().drop_nulls().value_counts(sort=True)["rules"][0]
     report, _ = compared(release_without(lake, rule), max_band_move_share=0.0)
     assert (report.ok, stopped(report)) == (False, ["bands"])
+
+
+def test_what_a_changed_rule_does_to_later_windows_is_its_release_change_too(lake, tmp_path):
+    """The first half of a day went through a rule as a warning, the second after it had become critical; all of it is replayed so."""
+    bodies = of_day(lake, "transactions_bronze")["body"].to_list()
+    for name, part in (("1", bodies[:800]), ("2", bodies[800:])):
+        (tmp_path / f"{name}.ndjson").write_bytes(b"\n".join(part) + b"\n")
+    fresh = lakewarden.init(tmp_path / "fresh")
+    fresh.stream(tmp_path / "1.ndjson", once=True)
+    rules = yaml.safe_load(fresh.house.store.get("conf/dq_rules.yaml"))
+    for rule in rules["rules"] if isinstance(rules, dict) else rules:
+        if rule["name"] == "transfer_not_to_itself":
+            rule.update(criticality="critical", expression="amount < 300", description="amount must be small")
+    fresh.house.store.put("conf/dq_rules.yaml", yaml.safe_dump(rules).encode())
+    second = fresh.release_create().id
+    fresh.stream(tmp_path / "2.ndjson", once=True)
+    replay_id = fresh.replay_plan(DAY, DAY, reason="t", release=second).data["id"]
+    fresh.replay_run(replay_id)
+    unlike = pl.read_parquet(fresh.replay_validate(replay_id).data["differences_at"])
+    assert unlike.filter(pl.col("recorded_release") == second, pl.col("kind") != "removed").height > 0
+    assert unlike["class"].unique().to_list() == ["release change"]
 
 
 def test_a_fault_in_a_stage_is_unexplained_in_exactly_its_rows(lake, compared, monkeypatch):
@@ -155,7 +177,7 @@ def test_clean_up_removes_the_tables_and_keeps_the_papers(lake, planned):
     cleaned = lake.replay_clean(replay_id)
     kept = {Path(entry.path).name for entry in lake.house.store.entries(f"_replays/{replay_id}")}
     assert {"plan.json", "state.json", "report.json", "report.html", "differences.parquet"} <= kept
-    assert not [entry for entry in lake.house.store.entries(f"_replays/{replay_id}/sandbox")]
+    assert not list(lake.house.store.entries(f"_replays/{replay_id}/sandbox"))
     assert cleaned.data["files_removed"] > 10
     assert lake.replay_clean(replay_id).data["files_removed"] == 0
     for command in (lake.replay_run, lake.replay_validate):

@@ -210,6 +210,19 @@ def test_a_topic_made_anew_while_nobody_read(kafka_broker):
         assert rows(read_all(source))["offset"].to_list() == list(range(30))
 
 
+def test_a_topic_made_anew_with_fewer_partitions_and_events_is_read_to_its_end(kafka_broker):
+    topic = kafka_broker.new_topic(3)
+    kafka_broker.produce(topic, [event for p in range(3) for event in events(10 * p, 10, p)])
+    with reading(kafka_broker, topic, once=True) as source:
+        first = read_until(source, at_least(5), max_rows=5)
+        kafka_broker.delete_topic(topic)
+        kafka_broker.produce(kafka_broker.new_topic(1, name=topic), events(100, 4))
+        rest = read_all(source, max_rows=5)
+        assert (source.exhausted, source.fraction) == (True, 1.0)
+        assert {kind for kind, *_ in gaps(source.take_notices())} == {"recreated"}
+    assert rows(first + rest)["body"].to_list()[-4:] == [f"e-{n}".encode() for n in range(100, 104)]
+
+
 def test_an_end_before_what_was_read_is_read_again(kafka_broker):
     topic = kafka_broker.new_topic(1)
     kafka_broker.produce(topic, events(0, 10))
