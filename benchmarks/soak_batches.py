@@ -29,7 +29,7 @@ from lakewarden.tables import PIPELINE_RUNS
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "scripts")]
 
-from crash.trial import messages_of  # noqa: E402
+from crash.material import messages_of  # noqa: E402
 from servers.kafka import KafkaBroker  # noqa: E402
 
 RESULTS = HERE / "results" / "soak_batches.json"

@@ -34,8 +34,9 @@ sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "scripts")]
 
 from crash import faults  # noqa: E402
 from crash.evidence import Findings, unlike  # noqa: E402
+from crash.material import new_lake  # noqa: E402
 from crash.small_disk import MountError, SmallDisk  # noqa: E402
-from crash.trial import EndedError, FaultError, Trial, new_lake  # noqa: E402
+from crash.trial import EndedError, FaultError, Trial  # noqa: E402
 from servers.kafka import KafkaBroker  # noqa: E402
 
 RESULTS = HERE / "results" / "soak_faults.json"
@@ -139,6 +140,12 @@ def conclude(trial: Trial, folder: Path, simulation: Path, broker: KafkaBroker, 
             raise FaultError(f"{differ} rows differ from those of a stream that nothing struck")
 
 
+def warm_up(trial: Trial) -> None:
+    """What the product compiles at its first start is no part of any recovery."""
+    trial.produce()
+    trial.finish()
+
+
 def soak(folder: Path, wanted: int, seed: int) -> Tally:
     """Lake after lake until so many faults have struck."""
     dice, tally = random.Random(seed), Tally()
@@ -147,6 +154,7 @@ def soak(folder: Path, wanted: int, seed: int) -> Tally:
     broker = KafkaBroker(folder / "broker")
     broker.start_again()
     try:
+        warm_up(Trial(broker, folder / "warm-up", simulation, partitions=1, dice=dice))
         while len(tally.struck) < wanted and len(tally.broken) < MOST_BROKEN:
             place = folder / f"{tally.lakes:03}"
             with prepared(place, broker, simulation, dice, tally) as (trial, ahead):

@@ -17,6 +17,8 @@ KILLED_AT_AN_INSTANT: Final = "killed at an instant"
 BROKER_KILLED: Final = "broker killed"
 BROKER_PAUSED: Final = "broker paused"
 BOTH_KILLED: Final = "stream and broker killed"
+STOPPED_ALONE: Final = "stream stopped while the broker is held"
+OF_THE_BROKER: Final = (BROKER_KILLED, BROKER_PAUSED, BOTH_KILLED, STOPPED_ALONE)
 DISK_FULL: Final = "disk full"
 
 TABLES: Final = {
@@ -158,7 +160,7 @@ def drawn(count: int, dice: random.Random) -> list[Fault]:
         if kind < 2:
             found.append(instant(dice))
         elif kind == 2:
-            found.append(of_the_broker((BROKER_KILLED, BROKER_PAUSED, BOTH_KILLED)[number // 10 % 3], dice))
+            found.append(of_the_broker(OF_THE_BROKER[number // 10 % len(OF_THE_BROKER)], dice))
         else:
             steps = steps or at_each_step(dice)
             found.append(steps.pop())

@@ -14,8 +14,9 @@ import pytest
 import lakewarden
 from crash import faults
 from crash.evidence import unlike
+from crash.material import new_lake
 from crash.small_disk import MountError, SmallDisk
-from crash.trial import Trial, new_lake
+from crash.trial import Trial
 
 SEED = 20
 EVENTS = 9000
@@ -59,7 +60,7 @@ def suffer(trial: Trial, struck: list[faults.Fault]) -> None:
 def test_whatever_ends_stream_or_broker_nothing_is_lost_or_doubled(tmp_path, kafka_broker, simulated, at_each_step):
     dice = random.Random(SEED + 1)
     trial = Trial(kafka_broker, tmp_path / "lake", simulated, partitions=4, dice=dice)
-    away = [faults.of_the_broker(name, dice) for name in (faults.BROKER_KILLED, faults.BROKER_PAUSED, faults.BOTH_KILLED)]
+    away = [faults.of_the_broker(name, dice) for name in faults.OF_THE_BROKER]
     suffer(trial, [faults.at_the_beginning(dice), *at_each_step[::2], *away, faults.instant(dice), faults.instant(dice)])
 
 

@@ -45,18 +45,19 @@ def new_lake(path: Path, source: Path) -> lakewarden.Lake:
 
 def wait_for_a_moment(lake: Path, process: subprocess.Popen[bytes], dice: random.Random) -> None:
     """Some instruction: every other time anywhere from the start on (imports, recovery), else shortly after bronze has grown."""
-    log = lake / "transactions_bronze" / "_delta_log"
-    before = newest(log)
+    bronze = lake / "transactions_bronze"
+    before = data_files(bronze)
     if dice.random() < 0.5:
         time.sleep(dice.uniform(0.5, 2.5))
         return
-    while process.poll() is None and newest(log) == before:
+    while process.poll() is None and data_files(bronze) == before:
         time.sleep(0.002)
     time.sleep(dice.uniform(0.0, 0.25))
 
 
-def newest(log: Path) -> str:
-    return max((entry.name for entry in log.glob("*.json")), default="")
+def data_files(table: Path) -> set[Path]:
+    """Not log entries: a stream that starts claims the table with one before it writes anything."""
+    return set(table.glob("*/*.parquet"))
 
 
 @pytest.fixture(scope="module")

@@ -5,28 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-import lakewarden
 from crash import faults
 from crash.evidence import Findings, examine
 from crash.faults import Fault
+from crash.material import messages_of, new_lake
 from crash.small_disk import SmallDisk
 from lakewarden.lake import published
 from lakewarden.lake.store import Store
 from lakewarden.tables import BRONZE, PIPELINE_RUNS
-from servers.kafka import Event, KafkaBroker
+from servers.kafka import KafkaBroker
 
 BATCH_ROWS: Final = 16
 PIECE: Final = 64
@@ -35,22 +33,11 @@ PIECE: Final = 64
 MUCH: Final = 320
 TRIES: Final = 8
 PATIENCE_SECONDS: Final = 120.0
+GRACE_SECONDS: Final = 30.0
+"""What a process is usually given to end by itself, before it is killed."""
+
 FULL: Final = "The disk is full"
 SCRIPT: Final = Path(__file__).with_name("faulty_stream.py")
-RULE: Final = """
-  - name: looked_at
-    version: 1
-    description: A payment that somebody shall look at.
-    owner: compliance-analysts
-    band: HIGH
-    points: 1.0
-    parameters: {least: 20000}
-    when: amount_base_minor >= {least}
-    values: {amount: amount_base_minor}
-    reason: "{amount:money} is much"
-"""
-ENQUEUED: Final = re.compile(rb'"enqueued_time":"([^"]+)"')
-ACCOUNT: Final = re.compile(rb'"account_id":"([^"]+)"')
 
 
 class EndedError(Exception):
@@ -59,31 +46,6 @@ class EndedError(Exception):
 
 class FaultError(AssertionError):
     """A fault had another effect than it should have."""
-
-
-def messages_of(simulation: Path) -> Iterator[Event]:
-    """A simulation's events in their order: by account, with the time in the envelope as the broker's timestamp.
-
-    One whose envelope can't be read has the time of the one before it. With the clock's, all that follow would be late.
-    """
-    milliseconds = 0
-    for file in sorted((simulation / "events").iterdir()):
-        with file.open("rb") as lines:
-            for line in lines:
-                body = line.rstrip(b"\n")
-                if found := ENQUEUED.search(body):
-                    milliseconds = round(datetime.fromisoformat(found[1].decode()).timestamp() * 1000)
-                key = ACCOUNT.search(body)
-                yield key and key[1], body, None, milliseconds
-
-
-def new_lake(root: Path, simulation: Path) -> lakewarden.Lake:
-    """An empty lake that raises an alert in nearly every micro-batch, so that faults fall into alerts too."""
-    lake = lakewarden.init(root)
-    with (root / "conf" / "compliance_rules.yaml").open("a") as rules:
-        rules.write(RULE)
-    lake.reference_import(simulation / "reference")
-    return lake
 
 
 class Trial:
@@ -164,6 +126,7 @@ class Trial:
             faults.BROKER_KILLED: self._broker_away,
             faults.BROKER_PAUSED: self._broker_away,
             faults.BOTH_KILLED: self._both_killed,
+            faults.STOPPED_ALONE: self._stopped_alone,
             faults.DISK_FULL: self._disk_full,
         }
         return meeting[fault.name](fault)
@@ -234,6 +197,25 @@ class Trial:
             process.kill()
         time.sleep(fault.seconds)
         self._broker.start_again()
+        return 0.0
+
+    def _stopped_alone(self, fault: Fault) -> float:
+        """Whoever stops a stream doesn't wait until the broker answers again."""
+        self.produce()
+        first = self.batch
+        with ended(self.start()) as process:
+            self._until(lambda: self.batch >= first + fault.n, process, "the stream begins")
+            self._broker.pause()
+            try:
+                time.sleep(fault.seconds)
+                process.send_signal(signal.SIGTERM)
+                said = process.communicate(timeout=GRACE_SECONDS)
+            except subprocess.TimeoutExpired as error:
+                raise FaultError(f"{fault}: the stream did not end within {GRACE_SECONDS:.0f} s") from error
+            finally:
+                self._broker.resume()
+        if process.returncode:
+            raise FaultError(f"{fault}: the stream ended with {process.returncode}: {said}")
         return 0.0
 
     def _disk_full(self, fault: Fault) -> float:

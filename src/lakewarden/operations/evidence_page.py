@@ -16,7 +16,7 @@ h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 2.2
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; } .muted { color: #59636e; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #e6e9ec; overflow-wrap: anywhere; }
-th { font-weight: 600; color: #59636e; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+th { font-weight: 600; color: #59636e; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .ok, .bad { display: inline-block; padding: 0 .5rem; border-radius: .6rem; font-weight: 600; }
 .ok { background: #dafbe1; color: #116329; } .bad { background: #ffebe9; color: #a40e26; }
 code, pre { font: .82rem/1.45 ui-monospace, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
@@ -127,11 +127,12 @@ def _tables(evidence: Evidence) -> str:
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table, or a line that says that there is nothing."""
-    body = "".join("<tr>" + "".join(f"<td{_side(value)}>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows)
-    if not body:
+    """A table, or a line that says that there is nothing; columns whose first value is a number stand to the right."""
+    rows = list(rows)
+    if not rows:
         return '<p class="muted">None.</p>'
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td{_side(value)}>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows)
+    head = "".join(f"<th{_side(first)}>{escape(name)}</th>" for name, first in zip(names, rows[0], strict=True))
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 

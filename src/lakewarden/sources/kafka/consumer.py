@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,9 @@ costs more, because they leave the processor's cache in between."""
 
 IDLE_SECONDS: Final = 0.1
 COMMIT_SECONDS: Final = 1.0
+LEAVE_SECONDS: Final = 2.0
+"""How long a consumer that leaves waits for the broker to confirm its offsets."""
+
 
 CONSUMER: Final[Mapping[str, object]] = {
     "enable.auto.commit": False,
@@ -63,6 +67,7 @@ class TopicConsumer:
         self._published: dict[str, int] = {}
         self._untold = False
         self._told = 0.0
+        self._unconfirmed = 0
 
     def assign(self, positions: Mapping[int, int]) -> None:
         """Read on at these offsets; what was fetched before is dropped."""
@@ -133,20 +138,28 @@ class TopicConsumer:
             self._commit()
 
     def close(self) -> None:
-        """Commit the group's offsets and leave."""
-        self._commit()
-        with contextlib.suppress(KafkaException):
-            self.consumer.poll(IDLE_SECONDS)  # lets the commit go out
-        self.consumer.close()
+        """Commit the group's offsets and leave; a broker that is away is not waited for."""
+        if self._untold:
+            self._commit()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while self._unconfirmed and time.monotonic() < deadline:
+            with contextlib.suppress(KafkaException):
+                self.consumer.poll(IDLE_SECONDS)
+        if self._unconfirmed:  # it goes on asking for a minute; nobody has to wait for that, or for the group: partitions are assigned
+            threading.Thread(target=self.consumer.close, name="kafka-leave", daemon=True).start()
+        else:
+            self.consumer.close()
 
     def _commit(self) -> None:
         offsets = [TopicPartition(self._topic, int(partition), offset + 1) for partition, offset in list(self._published.items())]
         if offsets:
             try:
                 self.consumer.commit(offsets=offsets, asynchronous=True)
+                self._unconfirmed += 1
             except KafkaException as error:
                 self._troubles.count(error.args[0])
 
     def _committed(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        self._unconfirmed -= 1
         if error is not None:
             self._troubles.count(error)
