@@ -10,18 +10,19 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakewarden.allocation import give_back_large_arrays
-from lakewarden.app_replay import Replays
+from lakewarden.app_models import Models
+from lakewarden.app_swap import Swaps
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases as releases_at_rest
 from lakewarden.lake.lakehouse import Lakehouse
-from lakewarden.lake.lease import Lease, awaited
+from lakewarden.lake.lease import awaited
 from lakewarden.operations import query
 from lakewarden.operations import status as standing
 from lakewarden.operations.dates import as_date, utc_now
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakewarden.audit.conservation import Statement
-    from lakewarden.engines.embedded import EmbeddedEngine
     from lakewarden.operations import release, verify
     from lakewarden.operations.attention import Attention
     from lakewarden.operations.train import TrainReport
@@ -161,7 +161,7 @@ class StreamReport:
         }
 
 
-class Lake(Replays):
+class Lake(Swaps, Models):
     """A lake and everything one can do with it; each method is the command of the same name and gives its report."""
 
     init_report: standing.Report
@@ -204,6 +204,7 @@ class Lake(Replays):
         metrics_port: int | None = None,
         metrics_host: str = "127.0.0.1",
         on_metrics: Callable[[str], None] | None = None,
+        on_release: Callable[[str], None] | None = None,
         log: str | Path | None = None,
         log_level: str = "info",
         on_progress: OnProgress | None = None,
@@ -223,6 +224,7 @@ class Lake(Replays):
             metrics_port: serve metrics for Prometheus while it runs; 0 takes a free port.
             metrics_host: the address to serve them at.
             on_metrics: told the address of the metrics.
+            on_release: told, in a sentence, when another release is taken up.
             log: a file for a log in JSON lines, `-` for stderr.
             log_level: debug, info, warning or error.
 
@@ -252,7 +254,12 @@ class Lake(Replays):
             return StreamReport(run_id, 0, 0, 0, 0.0, {}, {}, {}, (), True)
         clocks = Clocks(utc_now, time.monotonic)
         telemetry = Telemetry(
-            Wanted(metrics_port, metrics_host, None if log is None else str(log), log_level), run_id, opened, clocks, self.house.store
+            Wanted(metrics_port, metrics_host, None if log is None else str(log), log_level),
+            run_id,
+            opened,
+            clocks,
+            self.house.store,
+            on_release,
         )
 
         def lost(gap: Gap) -> None:
@@ -266,7 +273,9 @@ class Lake(Replays):
                 self.house.store, utc_now, time.monotonic, lambda error: heard.append(str(error)), self._receipt_of_release
             )
             known = Releases(watch.current, lambda release_id: materialise(self.house.store, release_id))
-            job = StreamJob(engine, events, known, settings, run_id, clocks, Bookmarks(self.house.store), lost, heard.append)
+            job = StreamJob(
+                engine, self.orders(heard.append), events, known, settings, run_id, clocks, Bookmarks(self.house.store), lost, heard.append
+            )
             running = stream.Stream(job, on_progress, telemetry.recorder, self.house.check)
             with telemetry.beating(self._attention(run_id, telemetry.recorder.incident)):
                 recovered = running.recover()
@@ -303,29 +312,6 @@ class Lake(Replays):
             on_progress(Progress(0, None, "waiting for the stream that holds the lake"))
         return awaited(self.house.store, stop)
 
-    @contextlib.contextmanager
-    def writing(self, run_id: str, wait: threading.Event | None = None) -> Iterator[EmbeddedEngine]:
-        """An engine under the lake's lease, every earlier stream fenced off.
-
-        Args:
-            wait: wait for whoever holds the lease, until this is set; None: don't.
-
-        Raises:
-            LakeBusyError: another stream holds it.
-            FencedError: another one took over meanwhile.
-        """
-        from lakewarden.engines.embedded import EmbeddedEngine
-
-        house, started = self.house, utc_now().isoformat(timespec="seconds")
-        with Lease(house.store, run_id, started, expires=house.settings.lease_seconds, floor=house.epoch(), wait=wait) as lease:
-            engine = EmbeddedEngine(house, time.monotonic)
-            try:
-                house.claim(lease, utc_now())
-                yield engine
-            finally:
-                engine.close()
-                house.unclaim()
-
     def verify(self, day: date | str, on_progress: OnProgress | None = None) -> verify.VerifyReport:
         """Derive a date again from bronze under the recorded releases and compare every row by hash.
 
@@ -334,7 +320,7 @@ class Lake(Replays):
         """
         from lakewarden.engines.embedded import EmbeddedEngine
         from lakewarden.lake.release_loader import materialise
-        from lakewarden.operations import verify
+        from lakewarden.operations import in_effect, verify
 
         engine = EmbeddedEngine(self.house, time.monotonic)
         try:
@@ -342,6 +328,7 @@ class Lake(Replays):
                 engine,
                 as_date(day),
                 load=lambda release_id: materialise(self.house.store, release_id),
+                standing=lambda newest: in_effect.in_effect(self.house.store, newest),
                 code_version=code_version(),
                 monotonic=time.monotonic,
                 on_progress=on_progress,
@@ -401,13 +388,15 @@ class Lake(Replays):
 
         witness = self.witness("release.create", reason, incident)
         made = release.create(self.house.store, utc_now())
-        return replace(made, receipt=acts.released(witness, self.house.store, made).number)
+        receipt = acts.released(witness, self.house.store, made)
+        return replace(made, receipt=None if receipt is None else receipt.number)
 
     def _receipt_of_release(self, made: release.ReleaseReport) -> None:
         """The receipt of a release that a running stream put in force, because `conf/` or the code was changed."""
         from lakewarden.operations import acts
 
-        acts.released(self.witness("release.create", "conf/ or the code was changed; a stream took it up", None), self.house.store, made)
+        witness = self.witness("release.create", "conf/ or the code was changed; a stream took it up", None)
+        acts.released(witness, self.house.store, made)  # what a change of the model put in force leaves its own
 
     def releases(self) -> release.ReleasesReport:
         """All releases, newest first."""

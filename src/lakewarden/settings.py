@@ -69,3 +69,25 @@ class ReplaySettings(_Frozen):
     seconds_per_row: float = Field(default=1 / 20_000, gt=0, description="Seconds an event is predicted to take where none were measured.")
     space_factor: float = Field(default=2.0, ge=1, description="Free space that a replay asks for, in multiples of the predicted bytes.")
     examples: int = Field(default=20, ge=0, description="Differing rows that a report shows.")
+
+
+class WatchSettings(_Frozen):
+    """How a change of the model is watched, and when it counts as stabilised."""
+
+    every_seconds: float = Field(default=60, gt=0, description="Seconds between two looks.")
+    least_events: int = Field(default=500, ge=1, description="Fewer events decided since the change don't say anything.")
+    dq_pass_rate: float = Field(default=0.95, gt=0, le=1, description="Critical rules must pass at least this share of the rows.")
+    latency_p95_seconds: float = Field(default=60, gt=0, description="Service level of latency: the p95 may not be above it.")
+    steady_share: float = Field(default=0.25, gt=0, description="By how much, as a share, the later half may differ from the earlier one.")
+    steady_errors: float = Field(default=3, ge=0, description="Standard errors by which the halves may differ anyway: chance.")
+
+
+class OperationSettings(_Frozen):
+    """How operations are done in a lake: `conf/operations.yaml`."""
+
+    second_person: tuple[str, ...] = Field(
+        default=(), description='Acts that a second person approves first: ["replay.swap", "backfill.swap"], or none.'
+    )
+    pin_days: float = Field(default=30, gt=0, description="How long what an operation replaces stays restorable.")
+    wait_seconds: float = Field(default=60, gt=0, description="How long a command waits for a running stream to carry its order out.")
+    replay: ReplaySettings = Field(default=ReplaySettings(), description="How replays are cut and judged.")

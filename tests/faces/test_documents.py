@@ -25,7 +25,7 @@ def leaves(command, path=()):
 
 COMMANDS = dict(leaves(typer.main.get_command(app)))
 SECTIONS = {
-    found[1]: found[2] for found in re.finditer(r"^### lakewarden ([a-z ]+)\n(.*?)(?=^#{2,3} |\Z)", GUIDE, flags=re.MULTILINE | re.DOTALL)
+    found[1]: found[2] for found in re.finditer(r"^### lakewarden ([a-z -]+)\n(.*?)(?=^#{2,3} |\Z)", GUIDE, flags=re.MULTILINE | re.DOTALL)
 }
 
 

@@ -217,11 +217,9 @@ class Ledger:
         """
         act_id, taken = act.id or uuid.uuid4().hex, numbers(self._store)
         if act.id is not None:
-            first = self._claim(act_id, taken[-1] + 1 if taken else 0)
-            for number in (one for one in taken if one >= first):
-                standing = self._standing(number)
-                if standing is not None and standing.act_id == act_id:
-                    return standing
+            found = self._among(act_id, taken, self._claim(act_id, taken[-1] + 1 if taken else 0))
+            if found is not None:
+                return found
         number, previous = (taken[-1] + 1, self._hash_of(taken[-1])) if taken else (0, None)
         signer = self._sign_with()
         signer.publish(self._store)
@@ -234,13 +232,28 @@ class Ledger:
                 return standing  # it was written, and only the answer got lost; or the same act was resumed elsewhere
             number, previous = number + 1, self._hash_of(number)
 
+    def find(self, act_id: str) -> Receipt | None:
+        """The receipt of an act, None where it has none."""
+        if not self._store.exists(_note_of(act_id)):
+            return None
+        return self._among(act_id, numbers(self._store), self._first(act_id))
+
+    def _among(self, act_id: str, taken: Sequence[int], first: int) -> Receipt | None:
+        for number in (one for one in taken if one >= first):
+            standing = self._standing(number)
+            if standing is not None and standing.act_id == act_id:
+                return standing
+        return None
+
     def _claim(self, act_id: str, next_number: int) -> int:
         """The lowest number that the act's receipt can have: written down once, before the receipt, by whoever records the act first."""
-        place = f"{ACTS}/{hashlib.sha256(act_id.encode()).hexdigest()}.json"
-        if self._store.put_new(place, canonical({"act_id": act_id, "from": next_number})):
+        if self._store.put_new(_note_of(act_id), canonical({"act_id": act_id, "from": next_number})):
             return next_number
+        return self._first(act_id)
+
+    def _first(self, act_id: str) -> int:
         try:
-            return int(json.loads(self._store.get(place) or b"")["from"])
+            return int(json.loads(self._store.get(_note_of(act_id)) or b"")["from"])
         except (ValueError, KeyError, TypeError):
             return 0  # a damaged note costs a longer look, and nothing else
 
@@ -277,6 +290,10 @@ class Ledger:
         )
         digest = draft.digest()
         return Receipt(**{**asdict(draft), "hash": digest, "signature": signer.sign(digest)})
+
+
+def _note_of(act_id: str) -> str:
+    return f"{ACTS}/{hashlib.sha256(act_id.encode()).hexdigest()}.json"
 
 
 def all_receipts(store: Store) -> list[Receipt]:

@@ -169,6 +169,7 @@ def stream(
                 metrics_port=metrics_port,
                 metrics_host=metrics_host,
                 on_metrics=None if logged else lambda url: typer.echo(f"Metrics at {url}", err=True),
+                on_release=None if logged else lambda told: typer.echo(told[0].upper() + told[1:], err=True),
                 log=log,
                 log_level=log_level.value,
                 on_progress=None if logged else face.progress,

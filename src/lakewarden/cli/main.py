@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lakewarden.cli import demo, events, incident, models, proof, receipts, references, releases, replay, tables
+from lakewarden.cli import demo, events, incident, model, models, pins, proof, receipts, references, releases, swap, tables
 from lakewarden.cli.edge import INTERRUPTED, OK, READER_GONE, explain, interrupted, tell
 from lakewarden.cli.face import write_json
 from lakewarden.cli.options import TaughtGroup, commands, examples
@@ -28,6 +28,7 @@ class Root(TaughtGroup):
         "simulate",
         "reference",
         "train",
+        "model",
         "stream",
         "status",
         "tables",
@@ -35,6 +36,7 @@ class Root(TaughtGroup):
         "verify",
         "conserve",
         "replay",
+        "pins",
         "release",
         "incident",
         "evidence",
@@ -48,7 +50,10 @@ app = commands(
         "help_option_names": ["-h", "--help"],
         "max_content_width": 110,
         # An absent --help is told apart from None here, or Typer loads Pydantic to do so and the help takes twice as long.
-        "default_map": {"help": False, **{group: {"help": False} for group in ("reference", "release", "replay", "incident", "receipts")}},
+        "default_map": {
+            "help": False,
+            **{group: {"help": False} for group in ("reference", "model", "release", "replay", "pins", "incident", "receipts")},
+        },
     },
     epilog=examples(
         "lakewarden demo                                  # three days end to end, in two minutes",
@@ -92,8 +97,10 @@ def lakewarden(
 for part in (demo.app, tables.app, events.app, models.app, proof.app, incident.evidence_app):
     app.add_typer(part)
 app.add_typer(references.app, name="reference")
+app.add_typer(model.app, name="model")
 app.add_typer(releases.app, name="release")
-app.add_typer(replay.app, name="replay")
+app.add_typer(swap.app, name="replay")
+app.add_typer(pins.app, name="pins")
 app.add_typer(incident.app, name="incident")
 app.add_typer(receipts.app, name="receipts")
 

@@ -102,6 +102,8 @@ def _render_rows(data: Mapping[str, object], console: Console) -> None:
         for row in found:
             table.add_row(*(Text(_raw(row.get(name))) for name in names))
         console.print(table)
+    if data.get("notice"):
+        console.print(Text(f"notice: {data['notice']}", style="yellow"))
     total = data.get("rows")
     count = total if isinstance(total, int) else len(found)
     more = ", more were left out (--limit)" if data.get("truncated") else ""

@@ -1,4 +1,4 @@
-"""`replay plan`, `run`, `validate`, `list`, `show`, `clean`: derive dates again beside production, and compare (runbook section 4)."""
+"""`replay plan`, `run`, `validate`, ...: derive dates again beside production and compare them (runbook section 4); see `cli.swap`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from lakewarden.errors import UsageError
 class Replay(TaughtGroup):
     """The commands of a replay, in the order in which they are run."""
 
-    order = ("plan", "run", "validate", "list", "show", "clean")
+    order = ("plan", "run", "validate", "approve", "freeze", "swap", "can-undo", "undo", "list", "show", "clean")
 
 
 app = commands(
     cls=Replay,
-    help="Derive dates again in a sandbox: plan, run, validate.",
+    help="Derive dates again in a sandbox, compare, swap them in, undo that.",
     epilog=examples(
         'lakewarden replay plan --from 2026-01-05 --to 2026-01-06 --as-recorded --reason "is it still so?" --lake ./lake',
         "lakewarden replay run replay-1f0c9a7b3d52 --lake ./lake",
         "lakewarden replay validate replay-1f0c9a7b3d52 --lake ./lake",
+        "lakewarden replay swap replay-1f0c9a7b3d52 --lake ./lake",
+        'lakewarden replay undo replay-1f0c9a7b3d52 --reason "the new limits were wrong" --lake ./lake',
     ),
 )
 
@@ -56,6 +58,9 @@ def plan(
     chunk_rows: Annotated[
         int | None, typer.Option("--chunk-rows", metavar="N", min=1, max=500_000, help="Events derived and committed at a time (250000).")
     ] = None,
+    carry_on: Annotated[
+        bool, typer.Option("--carry-on", help="Go on to the newest date: later windows look back on what is replayed.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and store nothing.")] = False,
     lake: LakeOption = None,
     as_json: JsonOption = False,
@@ -71,11 +76,11 @@ def plan(
             )
         days = parsed_date(first), parsed_date(last)
         of = opened(lake)
-        from lakewarden.settings import ReplaySettings  # Pydantic loads here, so that --help needn't wait
-
         chosen = {"max_band_move_share": most_moves, "chunk_rows": chunk_rows}
-        settings = ReplaySettings(**{name: value for name, value in chosen.items() if value is not None})
-        face.show(of.replay_plan(*days, reason=reason, release=release, incident=incident, dry_run=dry_run, settings=settings))
+        changed = {name: value for name, value in chosen.items() if value is not None}
+        face.show(
+            of.replay_plan(*days, reason=reason, release=release, incident=incident, carry_on=carry_on, dry_run=dry_run, settings=changed)
+        )
 
 
 @app.command(
@@ -136,10 +141,26 @@ def show(replay_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = F
 @app.command(
     cls=TaughtCommand,
     epilog=examples(
-        "lakewarden replay clean replay-1f0c9a7b3d52 --lake ./lake", "lakewarden replay clean replay-1f0c9a7b3d52 --lake ./lake --json"
+        "lakewarden replay clean replay-1f0c9a7b3d52 --lake ./lake",
+        "lakewarden replay clean replay-1f0c9a7b3d52 --archive --lake ./lake --json",
+        "lakewarden replay clean --older-than 30 --lake ./lake         # every replay planned longer ago",
     ),
 )
-def clean(replay_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = False) -> None:
-    """Remove a replay's sandbox; its plan and its reports stay."""
+def clean(
+    replay_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The replay's id; without it, --older-than.")] = None,
+    archive: Annotated[bool, typer.Option("--archive", help="Keep the rows first, one compressed file a table.")] = False,
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", metavar="DAYS", min=0, help="All that were planned longer ago.")
+    ] = None,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a replay's sandbox; its plan and its reports stay.
+
+    What was swapped in stays too, and can be undone as before: what it replaced is pinned.
+    """
     with Face("replay clean", as_json) as face:
-        face.show(opened(lake).replay_clean(replay_id))
+        if (replay_id is None) is (older_than is None):
+            raise UsageError("Name one replay, or an age.", state="nothing was removed", next="replay clean ID, or --older-than DAYS")
+        of = opened(lake)
+        face.show(of.replay_clean(replay_id, archive=archive) if replay_id else of.replays_clean(older_than or 0.0, archive=archive))

@@ -158,7 +158,7 @@ class EmbeddedEngine:
 
     def publish(self, number: int, now: datetime) -> None:
         """See `Engine.publish`."""
-        self.lake.publish(number, now, "")
+        self.lake.publish(number, now)
 
     def tidy(self, now: datetime) -> bool:
         """See `Engine.tidy`."""

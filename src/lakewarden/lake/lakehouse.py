@@ -72,7 +72,7 @@ class Lakehouse:
         lake = cls(store, settings or LakeSettings())
         for table in lake.tables.values():
             table.create(lake.settings)
-        lake.publish(-1, now, "")
+        lake.publish(-1, now)
         store.put(MARKER, json.dumps({"format": FORMAT, "created": now.isoformat()}).encode())
         return lake
 
@@ -108,8 +108,12 @@ class Lakehouse:
         """The present published point."""
         return published.read(self.store)
 
-    def publish(self, batch: int, now: datetime, notice: str) -> PublishedPoint:
+    def publish(self, batch: int, now: datetime, *, order: int = -1, settled: str | None = None) -> PublishedPoint:
         """Move the published point to the newest version of every table, and never back.
+
+        Args:
+            order: an order whose content the tables have by now; -1: none.
+            settled: whose notice is taken back with it.
 
         Raises:
             FencedError: the tables are claimed, and a later epoch has published.
@@ -118,10 +122,34 @@ class Lakehouse:
         def after(before: PublishedPoint | None) -> PublishedPoint:
             versions = {name: table.version for name, table in self.tables.items()}
             if before is None:
-                return published.PublishedPoint(0, batch, versions, now.isoformat(), notice)
-            forward = {name: max(version, before.versions.get(name, 0)) for name, version in versions.items()}
-            number = max(batch, before.batch)
-            return published.PublishedPoint(before.point + 1, number, forward, now.isoformat(), notice, epoch=self._epoch(before))
+                return published.PublishedPoint(0, batch, versions, now.isoformat())
+            return replace(
+                before,
+                point=before.point + 1,
+                batch=max(batch, before.batch),
+                versions={name: max(version, before.versions.get(name, 0)) for name, version in versions.items()},
+                published_time=now.isoformat(),
+                notices={name: text for name, text in before.notices.items() if name != settled},
+                epoch=self._epoch(before),
+                order=max(order, before.order),
+            )
+
+        return self._move_point(after)
+
+    def announce(self, name: str, text: str | None, now: datetime) -> PublishedPoint:
+        """Tell readers something from the next published point on (None: take it back); the tables stay at their versions.
+
+        Whoever streams keeps what was announced, and nobody needs the lease for it.
+
+        Raises:
+            LakeError: nothing was published.
+        """
+
+        def after(before: PublishedPoint | None) -> PublishedPoint:
+            others = {key: told for key, told in renewed(before, 0, now).notices.items() if key != name}
+            assert before is not None
+            notices = others if text is None else {**others, name: text}
+            return replace(before, point=before.point + 1, published_time=now.isoformat(), notices=notices)
 
         return self._move_point(after)
 

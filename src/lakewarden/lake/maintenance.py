@@ -14,6 +14,7 @@ from deltalake.exceptions import DeltaError
 
 from lakewarden.lake import published
 from lakewarden.lake.compaction import compact
+from lakewarden.lake.orders import awaited_files
 from lakewarden.lake.pins import pinned_files, pins
 from lakewarden.lake.store import storage_error
 
@@ -107,7 +108,9 @@ class Maintenance:
             name = table.spec.name
             table.refresh()
             entries = list(self._store.entries(name))
-            keep = {f.path for f in table.files()} | pinned_files(held, name)  # after the listing: a file may be committed meanwhile
+            keep = (
+                {f.path for f in table.files()} | pinned_files(held, name, now) | awaited_files(self._store, name)
+            )  # after the listing: a file may be committed meanwhile
             for entry in entries:
                 path = entry.path.removeprefix(f"{name}/")
                 if path.startswith("_delta_log/") or not path.endswith(".parquet") or path in keep:

@@ -1,70 +1,135 @@
-"""Pins: file lists that vacuum must leave, until they are released.
+"""Pins: files that vacuum leaves, with what the log said of each, so that they can be committed again until the pin is released.
 
-Delta's own time travel is kept short (a long log slows every commit), so what must stay restorable is held here.
+Delta's own time travel is kept short (a long log slows every commit), so what must stay restorable is held here (promise 5).
 """
 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from lakewarden.errors import LakeError
+from lakewarden.lake.log import DataFile
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from lakewarden.lake.store import Store
     from lakewarden.lake.table import LakeTable
 
 FOLDER: Final = "_pins"
+ID: Final = re.compile(r"pin-[0-9a-z_-]+", flags=re.ASCII)
 
 
 @dataclass(frozen=True)
 class Pin:
-    """Files of one table version that stay on disk: id, table, version, files, reason, creation time (ISO 8601)."""
+    """Files of one table that were replaced, and until when they stay.
+
+    Attributes:
+        version: the table's version that had them last.
+        order: the number of the order that replaced them; None: it was no order.
+        created_time, until: ISO 8601; `until` is None for a pin that doesn't run out.
+    """
 
     id: str
     table: str
     version: int
-    files: tuple[str, ...]
+    files: tuple[DataFile, ...]
     reason: str
     created_time: str
+    until: str | None = None
+    order: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows in its files."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.size for file in self.files)
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it has not run out."""
+        return self.until is None or now < datetime.fromisoformat(self.until)
 
 
-def pin(store: Store, table: LakeTable, reason: str, now: datetime) -> Pin:
-    """Pin the newest version of a table."""
+def named(order: int, table: str) -> str:
+    """The id of the pin that an order makes in a table."""
+    return f"pin-{order:06d}-{table}"
+
+
+def keep(store: Store, pin: Pin) -> Pin:
+    """Write a pin; one of the same id is replaced."""
+    store.put(_path(pin.id), json.dumps(asdict(pin), separators=(",", ":")).encode())
+    return pin
+
+
+def pin(store: Store, table: LakeTable, name: str, reason: str, now: datetime, days: float | None = None) -> Pin:
+    """Pin the newest version of a table, whole.
+
+    Args:
+        name: the pin's id, behind `pin-`.
+        days: until it runs out; None: it doesn't.
+    """
     version = table.refresh()
-    made = Pin(f"pin-{uuid.uuid4().hex[:12]}", table.spec.name, version, tuple(f.path for f in table.files()), reason, now.isoformat())
-    store.put(f"{FOLDER}/{made.id}.json", json.dumps(asdict(made)).encode())
-    return made
+    until = None if days is None else (now + timedelta(days=days)).isoformat()
+    return keep(store, Pin(f"pin-{name}", table.spec.name, version, tuple(table.files()), reason, now.isoformat(), until))
 
 
 def pins(store: Store) -> list[Pin]:
-    """All pins, oldest first."""
-    found = []
-    for entry in store.entries(FOLDER):
-        data = store.get(entry.path)
-        if data is not None:
-            fields = json.loads(data)
-            found.append(Pin(**{**fields, "files": tuple(fields["files"])}))
-    return sorted(found, key=lambda p: (p.created_time, p.id))
+    """All pins, oldest first.
+
+    Raises:
+        LakeError: one can't be read; until that is mended nobody can tell which files may go.
+    """
+    found = [_parsed(store, entry.path) for entry in store.entries(FOLDER)]
+    return sorted((one for one in found if one is not None), key=lambda one: (one.created_time, one.id))
 
 
-def release(store: Store, pin_id: str) -> None:
-    """Release a pin: vacuum may take its files from now on.
+def get(store: Store, pin_id: str) -> Pin | None:
+    """One pin, None where there is none of that id."""
+    return _parsed(store, _path(pin_id)) if ID.fullmatch(pin_id) else None
+
+
+def release(store: Store, pin_id: str) -> Pin:
+    """Release a pin: vacuum may take its files from now on. Gives what it was.
 
     Raises:
         LakeError: there is no such pin.
     """
-    path = f"{FOLDER}/{pin_id}.json"
-    if not store.exists(path):
+    found = get(store, pin_id)
+    if found is None:
         raise LakeError(f"There is no pin {pin_id!r}.", state="nothing was released", next="lakewarden pins list")
-    store.delete([path])
+    store.delete([_path(pin_id)])
+    return found
 
 
-def pinned_files(held: Sequence[Pin], table: str) -> set[str]:
-    """The files of one table that the given pins hold."""
-    return {path for p in held if p.table == table for path in p.files}
+def pinned_files(held: Sequence[Pin], table: str, now: datetime) -> set[str]:
+    """The files of one table that the given pins hold at a time."""
+    return {file.path for one in held if one.table == table and one.holds(now) for file in one.files}
+
+
+def _path(pin_id: str) -> str:
+    return f"{FOLDER}/{pin_id}.json"
+
+
+def _parsed(store: Store, path: str) -> Pin | None:
+    data = store.get(path)
+    if data is None:
+        return None
+    try:
+        fields: dict[str, Any] = json.loads(data)
+        return Pin(**{**fields, "files": data_files(fields["files"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise LakeError(
+            f"{store.uri(path)} is damaged: {error}", state="no file was removed", next="restore it from a backup of the lake"
+        ) from error
+
+
+def data_files(entries: Sequence[Mapping[str, Any]]) -> tuple[DataFile, ...]:
+    """Data files from what JSON made of them."""
+    return tuple(DataFile(**entry) for entry in entries)

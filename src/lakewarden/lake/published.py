@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,15 +34,25 @@ LISTINGS: Final = 8
 
 @dataclass(frozen=True)
 class PublishedPoint:
-    """Point number, newest micro-batch in it, table versions, time of publication (ISO 8601), a notice to readers, the writer's epoch."""
+    """Point number, newest micro-batch in it, table versions, time of publication (ISO 8601), the writer's epoch.
+
+    Attributes:
+        notices: what readers are told, by who says it: say, that dates are under replay. They stay until they are taken back.
+        order: the newest order (`lake.orders`) whose content the versions have; -1 before the first.
+    """
 
     point: int
     batch: int
     versions: Mapping[str, int]
     published_time: str
-    notice: str = ""
-    rows: Mapping[str, int] = field(default_factory=dict)
+    notices: Mapping[str, str] = field(default_factory=dict)
     epoch: int = 0
+    order: int = -1
+
+    @property
+    def notice(self) -> str:
+        """All notices as one text; empty where there are none."""
+        return " ".join(self.notices.values())
 
 
 def read(store: Store) -> PublishedPoint:
@@ -139,10 +149,14 @@ def _numbers(store: Store) -> list[int]:
     return [int(name.stem) for name in names if name.stem.isdigit()]
 
 
+_FIELDS: Final = frozenset(spec.name for spec in fields(PublishedPoint))
+
+
 def _parsed(store: Store, data: bytes) -> PublishedPoint:
     try:
-        return PublishedPoint(**json.loads(data))
-    except (ValueError, TypeError) as error:
+        known = json.loads(data)
+        return PublishedPoint(**{name: value for name, value in known.items() if name in _FIELDS})
+    except (ValueError, TypeError, AttributeError) as error:
         raise LakeError(
             f"The published point of {store.root} can't be read: {error}", next="lakewarden stream (recovers and publishes again)"
         ) from error

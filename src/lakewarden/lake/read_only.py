@@ -11,7 +11,7 @@ from lakewarden.lake.store import Store
 class ReadOnlyStore(Store):
     """A store of a lake that refuses every write and every removal.
 
-    Raises (put, put_new, delete): LakeError, with nothing written.
+    Raises (put, put_new, link, delete): LakeError, with nothing written.
     """
 
     def put(self, path: str, data: bytes | memoryview) -> NoReturn:
@@ -21,6 +21,10 @@ class ReadOnlyStore(Store):
     def put_new(self, path: str, data: bytes) -> NoReturn:
         """Refused."""
         raise self._refused(path)
+
+    def link(self, source: str, target: str) -> NoReturn:
+        """Refused."""
+        raise self._refused(target)
 
     def delete(self, paths: list[str]) -> NoReturn:
         """Refused."""

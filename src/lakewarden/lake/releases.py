@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lakewarden.lake.store import Store
 
 CURRENT: Final = "_releases/current.json"
+RESTORING: Final = "_releases/restoring.json"
+"""The newest restoration of a former release: see `operations.restoring`."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,14 @@ def load(store: Store, release_id: str) -> Manifest:
     return manifest
 
 
-def set_current(store: Store, release_id: str, now: datetime) -> None:
-    """Put a release in force; the stream picks it up at the next micro-batch."""
-    store.put(CURRENT, json.dumps({"id": release_id, "since": now.isoformat()}).encode())
+def set_current(store: Store, release_id: str, now: datetime, change: str | None = None) -> None:
+    """Put a release in force; the stream picks it up at the next micro-batch.
+
+    Args:
+        change: the change of the model that it belongs to.
+    """
+    by = {} if change is None else {"change": change}
+    store.put(CURRENT, json.dumps({"id": release_id, "since": now.isoformat(), **by}).encode())
 
 
 def current_id(store: Store) -> str | None:
@@ -150,6 +157,6 @@ def current_id(store: Store) -> str | None:
 def list_ids(store: Store) -> list[tuple[str, datetime]]:
     """All releases with the time at which they were stored, oldest first."""
     found = [
-        (e.path.split("/")[-1].removesuffix(".json"), e.modified) for e in store.entries("_releases") if not e.path.endswith("current.json")
+        (e.path.split("/")[-1].removesuffix(".json"), e.modified) for e in store.entries("_releases") if e.path not in (CURRENT, RESTORING)
     ]
     return sorted(found, key=lambda item: (item[1], item[0]))

@@ -6,12 +6,13 @@ Every write replaces the whole object at once (a rename locally, one PUT on Azur
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlparse
 
 import obstore
@@ -21,6 +22,10 @@ from lakewarden.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK)
+"""What a file system says that knows no second names, or no more of them."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,28 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._failed("write", path, error) from error
         return True
+
+    def link(self, source: str, target: str) -> None:
+        """Give an object that never changes a second name, without moving its bytes where the storage can; an existing target stays."""
+        if self.local is None:
+            try:
+                obstore.copy(self._objects, source, target)
+            except (BaseError, OSError) as error:
+                raise self._failed("copy", source, error) from error
+            return
+        old, new = self.local / source, self.local / target
+        try:
+            new.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(old, new)
+            except FileExistsError:
+                return
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                self.put(target, old.read_bytes())
+        except OSError as error:
+            raise self._failed("link", source, error) from error
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Every object below `prefix`, in no particular order."""

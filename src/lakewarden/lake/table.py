@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 APPLICATION: Final = "lakewarden"
 """The Delta transaction application id under which micro-batch numbers are recorded."""
 
+ORDERS: Final = "lakewarden-orders"
+"""The Delta transaction application id under which the numbers of orders (`lake.orders`) are recorded."""
+
 UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 """What a folder's name doesn't show of a partition value: the log has the value, and paths in it need no escapes."""
 
@@ -52,7 +55,7 @@ class LakeTable:
         self.spec = spec
         self.uri = store.uri(spec.name)
         self._store = store
-        self.log = DeltaLog(store, spec.name, lambda: self._open(None), spec.partition_by, (APPLICATION,))
+        self.log = DeltaLog(store, spec.name, lambda: self._open(None), spec.partition_by, (APPLICATION, ORDERS))
 
     def create(self, settings: LakeSettings) -> None:
         """Create the table, empty, unless it exists."""
@@ -84,6 +87,10 @@ class LakeTable:
     def last_batch(self) -> int:
         """The newest micro-batch committed to this table; -1 before the first."""
         return self._read(lambda: self.log.head.numbers.get(APPLICATION, -1))
+
+    def last_order(self) -> int:
+        """The newest order that was carried out in this table; -1 before the first."""
+        return self._read(lambda: self.log.head.numbers.get(ORDERS, -1))
 
     def files(self) -> list[DataFile]:
         """The active files of the newest version known here, oldest first."""

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 EXPERIMENT: Final = "lakewarden"
 PRODUCTION: Final = "production"
-"""The alias of the version that scores."""
+STAGING: Final = "staging"
+ARCHIVED: Final = "archived"
+"""Stages of a version: the one that scores, one that is tried, one that is put away. The first two are aliases too."""
+
+STAGE: Final = "stage"
+SUPERSEDED_BY: Final = "superseded_by"
+ROLLED_BACK_FROM: Final = "rolled_back_from"
+"""Tags of a version: its stage; the version that took its place; the change that rolled back from it."""
 
 FOLDER: Final = "_registry"
 PACKED: Final = "model.lakewarden"
@@ -70,6 +77,8 @@ def register(
 ) -> Registered:
     """Record a run with its metrics, register its model as the next version and point the alias `production` to it.
 
+    The version that had it is tagged as archived and as superseded by the new one.
+
     Args:
         uri: see `store_uri`.
         packed: what `ScoringModel.to_bytes` gave.
@@ -81,7 +90,7 @@ def register(
     Raises:
         StorageError: the registry can't be reached or written.
     """
-    with _client(uri) as client:
+    with client_of(uri) as client:
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.exceptions import MlflowException
 
@@ -102,7 +111,12 @@ def register(
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        version = client.create_model_version(model.name, f"{run.info.artifact_uri}/{PACKED}", run_id, tags=dict(tags or {}))
+        told = {**(tags or {}), STAGE: PRODUCTION}
+        version = client.create_model_version(model.name, f"{run.info.artifact_uri}/{PACKED}", run_id, tags=told)
+        former = client.get_registered_model(model.name).aliases.get(PRODUCTION)
+        if former is not None:
+            client.set_model_version_tag(model.name, former, STAGE, ARCHIVED)
+            client.set_model_version_tag(model.name, former, SUPERSEDED_BY, str(version.version))
         client.set_registered_model_alias(model.name, PRODUCTION, version.version)
         client.set_terminated(run_id)
         return Registered(model.name, str(version.version), run_id)
@@ -115,7 +129,7 @@ def set_production(uri: str, name: str, version: str) -> None:
         ModelError: there is no such version.
         StorageError: the registry can't be reached or written.
     """
-    with _client(uri) as client:
+    with client_of(uri) as client:
         _version(client, name, version)
         client.set_registered_model_alias(name, PRODUCTION, version)
 
@@ -126,7 +140,7 @@ def production(uri: str, name: str) -> Registered | None:
     Raises:
         StorageError: the registry can't be reached.
     """
-    with _client(uri) as client:
+    with client_of(uri) as client:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -145,7 +159,7 @@ def load(uri: str, name: str, version: str) -> bytes:
         ModelError: there is no such version or alias, or its file is gone.
         StorageError: the registry can't be reached.
     """
-    with _client(uri) as client:
+    with client_of(uri) as client:
         from mlflow.exceptions import MlflowException
 
         found = _version(client, name, version)
@@ -194,10 +208,15 @@ def _experiment(client: Any, uri: str) -> str:  # noqa: ANN401
 
 
 @contextmanager
-def _client(uri: str) -> Generator[Any]:
-    """A client of a registry; its failures become ours. Nothing is sent anywhere but to `uri`, and nothing is printed."""
+def client_of(uri: str) -> Generator[Any]:
+    """A client of a registry; its failures become ours. Nothing is sent anywhere but to `uri`, and nothing is printed.
+
+    Raises:
+        StorageError: the registry can't be reached or written.
+    """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read once, when MLflow is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own 7 take minutes; our commands can be run again
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else it prints where there is no git
     if uri.startswith("sqlite:///"):
         try:
@@ -222,7 +241,7 @@ def _unreachable(uri: str, error: Exception) -> StorageError:
     return StorageError(
         f"The model registry at {uri.rsplit('@', maxsplit=1)[-1]} failed: {_line(error)}.",
         state="the release in force stays",
-        next="check MLFLOW_TRACKING_URI, or that the lake's folder can be written, and run lakewarden train again",
+        next="check MLFLOW_TRACKING_URI, or that the lake's folder can be written, and run the same command again",
     )
 
 

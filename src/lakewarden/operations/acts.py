@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lakewarden.audit.receipts import Ledger, Receipt
     from lakewarden.lake.lakehouse import Lakehouse
+    from lakewarden.lake.orders import Done, Order
     from lakewarden.lake.store import Store
     from lakewarden.operations.release import ReleaseReport
     from lakewarden.operations.status import Report
@@ -41,7 +42,8 @@ class Witness:
         self, house: Lakehouse, ledger: Ledger, kind: str, reason: str | None, incident: str | None, tables: Sequence[str] = ()
     ) -> None:
         ledger.ready()
-        self._house, self._ledger, self._kind, self._reason, self._incident = house, ledger, kind, reason, incident
+        self.ledger = ledger
+        self._house, self._kind, self._reason, self._incident = house, kind, reason, incident
         self._versions = versions(house, tables)
         self.release = releases.current_id(house.store)
 
@@ -49,7 +51,7 @@ class Witness:
         """Append the act's receipt, with the versions of its tables before and after."""
         after = versions(self._house, tuple(self._versions))
         tables = {name: {"before": before, "after": after[name]} for name, before in self._versions.items()}
-        return self._ledger.record(
+        return self.ledger.record(
             Act(self._kind, id=id, reason=self._reason, incident=self._incident, outcome=outcome, tables=tables, **said)
         )
 
@@ -76,8 +78,20 @@ def initialised(ledger: Ledger, store: Store, made: ReleaseReport) -> Receipt:
     return ledger.record(Act("lake.init", id=in_force(store, made.id), outcome=outcome, releases=[made.id]))
 
 
-def released(witness: Witness, store: Store, made: ReleaseReport) -> Receipt:
-    """The receipt of a release that was put in force; the one that there is where it was in force already."""
+def by_change(store: Store, release_id: str) -> str | None:
+    """The change of the model that put a release in force last; None where it came by itself, or where another one is in force."""
+    current = json.loads(store.get(releases.CURRENT) or b"{}")
+    return current.get("change") if current.get("id") == release_id else None
+
+
+def released(witness: Witness, store: Store, made: ReleaseReport) -> Receipt | None:
+    """The receipt of a release that was put in force; the one that there is where it was in force already.
+
+    None where a change of the model put it in force and is not at its end: the change leaves the receipt when it is resumed.
+    """
+    change = by_change(store, made.id)
+    if change is not None:
+        return witness.ledger.find(change)
     outcome = {"release": made.id, "release_before": witness.release, "new": made.new}
     return witness.record(id=in_force(store, made.id), outcome=outcome, releases=[made.id])
 
@@ -113,3 +127,23 @@ def imported(witness: Witness, store: Store, report: Report, path: Path, kind: s
         counts={row["kind"]: row["rows"] for row in data["imported"]},
         releases=[data["id"]],
     )
+
+
+def carried_out(order: Order, done: Done) -> Act:
+    """The act of an order that was carried out, whoever did so: in the name of who gave it, once."""
+    said = dict(order.receipt)
+    outcome = {
+        **(said.pop("outcome", None) or {}),
+        "order": order.number,
+        "point": done.point,
+        "seconds": done.seconds,
+        "given": order.time,
+        "published": done.published_time,
+        "pinned_days": order.pin_days,
+        "tables": {
+            name: {key: value for key, value in told.items() if key not in ("before", "after")} for name, told in done.tables.items()
+        },
+    }
+    versions = {name: {"before": told["before"], "after": told["after"]} for name, told in done.tables.items()}
+    counts = {f"{name} {way}": int(told[f"rows_{way}"]) for name, told in done.tables.items() for way in ("out", "in")}
+    return Act(order.kind, id=order.act, outcome=outcome, tables=versions, counts=counts, **said)

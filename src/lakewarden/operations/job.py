@@ -40,11 +40,28 @@ class Bookmarks(Protocol):
         """Remember the beginnings of further partitions."""
 
 
+class Orders(Protocol):
+    """The orders of the lake (`operations.orders`): swaps, undos and backfills that are carried out between micro-batches."""
+
+    def due(self) -> bool:
+        """Whether there are orders to carry out; costs nothing most of the time."""
+
+    def take_up(self) -> bool:
+        """Exchange the rest of orders that were cut short, without publishing; says if there were any."""
+
+    def conclude(self, batch: int, next_seq: int) -> None:
+        """Publish what `take_up` exchanged, up to a finished micro-batch."""
+
+    def carry_out(self, batch: int, next_seq: int) -> bool:
+        """Carry out and publish every order that waits; says whether the stages' state is another one now."""
+
+
 @dataclass(frozen=True)
 class StreamJob:
-    """Engine, source, releases, how micro-batches are cut, the run id that all rows carry, clocks, and who is told of gaps."""
+    """Engine, orders, source, releases, how micro-batches are cut, the run id that all rows carry, clocks, and who is told of gaps."""
 
     engine: Engine
+    orders: Orders
     source: Source
     releases: Releases
     settings: StreamSettings

@@ -110,6 +110,18 @@ class Published:
     counts: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class ReleaseChange:
+    """A running stream took another release up: from which micro-batch on, and which one was before."""
+
+    batch: int
+    release: str
+    before: str
+
+    def __str__(self) -> str:
+        return f"release {self.release} in force from micro-batch {self.batch} (before: {self.before})"
+
+
 class Listener(Protocol):
     """Told of moments, in the stream's own threads; must not raise."""
 
@@ -118,6 +130,9 @@ class Listener(Protocol):
 
     def published(self, batch: Published) -> None:
         """A micro-batch is published."""
+
+    def release_changed(self, change: ReleaseChange) -> None:
+        """The first micro-batch under another release is in bronze."""
 
 
 class PulseRecorder:
@@ -147,6 +162,7 @@ class PulseRecorder:
         self._in_hand: deque[tuple[int, int, float]] = deque()
         self._metrics_url: str | None = None
         self._release: str | None = None
+        self._taken: str | None = None
         self._latency_from = "receipt"
         self._batches = self._recovered = self._rows = 0
         self._counts: Counter[str] = Counter()
@@ -169,6 +185,9 @@ class PulseRecorder:
         """A micro-batch is in bronze and on its way."""
         with self._lock:
             self._in_hand.append((batch.number, batch.bronze.height, self._clocks.monotonic()))
+            before, self._taken = self._taken, batch.release.id
+        if self._listener is not None and before is not None and before != batch.release.id:
+            self._listener.release_changed(ReleaseChange(batch.number, batch.release.id, before))
 
     def published(self, batch: MicroBatch, committed: Committed, partitions: Mapping[str, int]) -> None:
         """A micro-batch is published.

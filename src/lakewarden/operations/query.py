@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QueryReport:
-    """Rows of a query as objects; `truncated` when a limit left some out."""
+    """Rows of a query as objects; `truncated` when a limit left some out; what the published point tells readers."""
 
     data: list[dict[str, Any]]
     columns: list[str]
     truncated: bool
     seconds: float
     point: int
+    notice: str = ""
     ok: bool = True
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,6 +40,7 @@ class QueryReport:
             "truncated": self.truncated,
             "seconds": round(self.seconds, 3),
             "point": self.point,
+            **({"notice": self.notice} if self.notice else {}),
         }
 
 
@@ -88,7 +90,7 @@ def sql(lake: Lakehouse, query: str, limit: int | None, monotonic: Callable[[], 
     most = found.height if limit is None else limit
     truncated = found.height > most
     data = found.head(most).to_dicts()
-    return QueryReport(data, found.columns, truncated, monotonic() - started, snapshot.point.point)
+    return QueryReport(data, found.columns, truncated, monotonic() - started, snapshot.point.point, snapshot.point.notice)
 
 
 def _define(db: DuckDBPyConnection, lake: Lakehouse, snapshot: Snapshot, name: str, query: str) -> None:

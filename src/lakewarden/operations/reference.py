@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakewarden.lake import releases
-from lakewarden.operations import release
+from lakewarden.operations import conf, release, restoring
 from lakewarden.operations.status import Report
 from lakewarden.rules.references import References
 from lakewarden.rules.screening import rescreen
@@ -23,7 +23,7 @@ SCREENED: Final = {"kyc", "counterparties", "watchlist"}
 
 def pinned(store: Store) -> References:
     """The reference tables that `conf/references.json` names now."""
-    digests = json.loads(store.get(release.REFERENCES) or b"{}")
+    digests = json.loads(store.get(conf.REFERENCES) or b"{}")
     return References({kind: releases.get_reference(store, digest) for kind, digest in digests.items()})
 
 
@@ -34,6 +34,7 @@ def import_path(store: Store, path: Path, kind: str | None, now: datetime) -> Re
         ConfigurationError: a file can't be used; the reference data stays as it was.
         SourceError: there is no such file.
     """
+    restoring.finish(store)
     before = pinned(store)
     new = read_references(path, kind)
     after = before

@@ -1,6 +1,7 @@
 """Releases: from the lake's `conf/` folder, reference data and production model to an immutable, content-addressed release.
 
-Users edit `conf/*.yaml` in the lake; a change makes a new release, which a running stream picks up at its next micro-batch.
+Users edit `conf/*.yaml` in the lake; a change makes a new release, which a running stream picks up at its next micro-batch. A former
+release is put back whole (`operations.restoring`).
 """
 
 from __future__ import annotations
@@ -17,28 +18,40 @@ from pydantic import ValidationError
 
 from lakewarden.audit import contacts
 from lakewarden.contracts import compiler
-from lakewarden.errors import ConfigurationError, LakeError, LakewardenError
+from lakewarden.errors import ConfigurationError, LakeError, LakewardenError, StorageError
 from lakewarden.flow.features import FEATURES_VERSION
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases
 from lakewarden.lake.release_loader import materialise
+from lakewarden.operations import restoring
+from lakewarden.operations.conf import (
+    COMPLIANCE_RULES,
+    CONTRACT,
+    DQ_RULES,
+    MODEL,
+    REFERENCES,
+    SETTINGS,
+    model_text,
+    references_text,
+    required,
+    settings_text,
+)
 from lakewarden.rules import references
 from lakewarden.settings import FlowSettings
 
 if TYPE_CHECKING:
     from lakewarden.lake.store import Store
 
-CONTRACT: Final = "conf/transactions.schema.json"
-DQ_RULES: Final = "conf/dq_rules.yaml"
-COMPLIANCE_RULES: Final = "conf/compliance_rules.yaml"
-SETTINGS: Final = "conf/settings.yaml"
-REFERENCES: Final = "conf/references.json"
-MODEL: Final = "conf/model.json"
+ATTEMPTS: Final = 20
+"""How often `conf/` is read again where a restoration changed it meanwhile."""
 
 
 @dataclass(frozen=True)
 class ReleaseReport:
-    """One release: id, whether it is in force, what it pins, whether it is new, the number of the receipt of its making."""
+    """One release: id, whether it is in force, what it pins, whether it is new, the number of the receipt of its making.
+
+    `change`: the change of the model that put it in force just now, and that leaves the receipt.
+    """
 
     id: str
     current: bool
@@ -46,10 +59,13 @@ class ReleaseReport:
     manifest: dict[str, Any]
     receipt: int | None = None
     ok: bool = True
+    change: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        told = {} if self.receipt is None else {"receipt": self.receipt}
+        told: dict[str, Any] = {} if self.receipt is None else {"receipt": self.receipt}
+        if self.change is not None:
+            told["change"] = self.change
         return {"ok": self.ok, "id": self.id, "current": self.current, "new": self.new, **told, **self.manifest}
 
 
@@ -83,28 +99,9 @@ def write_defaults(store: Store) -> None:
             store.put(path, content())
 
 
-def settings_text(settings: FlowSettings) -> str:
-    """Settings as YAML, each followed by one line that says what it does."""
-    lines = ["# Thresholds and tolerances of the flow; a change makes a new release."]
-    for name, described in FlowSettings.model_fields.items():
-        lines += [f"{name}: {json.dumps(getattr(settings, name))}", f"  # {described.description}"]
-    return "\n".join(lines) + "\n"
-
-
-def _required(store: Store, path: str) -> bytes:
-    data = store.get(path)
-    if data is None:
-        raise LakeError(
-            f"{store.uri(path)} is missing.",
-            state="the release in force stays",
-            next=f"lakewarden init --lake {store.root} (writes the defaults again)",
-        )
-    return data
-
-
 def _settings(store: Store) -> FlowSettings:
     try:
-        return FlowSettings(**(yaml.safe_load(_required(store, SETTINGS)) or {}))
+        return FlowSettings(**(yaml.safe_load(required(store, SETTINGS)) or {}))
     except (yaml.YAMLError, ValidationError, TypeError) as error:
         raise ConfigurationError(
             f"{store.uri(SETTINGS)} can't be used: {' '.join(str(error).split())[:400]}",
@@ -117,10 +114,10 @@ def compose(store: Store) -> releases.Manifest:
     """The manifest of what the lake's `conf/` says now; its parts are stored, nothing is put in force."""
     model = store.get(MODEL)
     return releases.Manifest(
-        contract=releases.put_blob(store, _required(store, CONTRACT)),
-        dq_rules=releases.put_blob(store, _required(store, DQ_RULES)),
-        compliance_rules=releases.put_blob(store, _required(store, COMPLIANCE_RULES)),
-        references=json.loads(_required(store, REFERENCES)),
+        contract=releases.put_blob(store, required(store, CONTRACT)),
+        dq_rules=releases.put_blob(store, required(store, DQ_RULES)),
+        compliance_rules=releases.put_blob(store, required(store, COMPLIANCE_RULES)),
+        references=json.loads(required(store, REFERENCES)),
         settings=_settings(store).model_dump(),
         model=releases.ModelRef(**json.loads(model)) if model else None,
         features_version=FEATURES_VERSION,
@@ -131,16 +128,38 @@ def compose(store: Store) -> releases.Manifest:
 def create(store: Store, now: datetime) -> ReleaseReport:
     """Make a release of what `conf/` says now and put it in force; the same content is the same release.
 
+    A restoration that somebody began is finished first, so what is composed is all of one release or all of another.
+
     Raises:
         LakewardenError: some part can't be compiled; the release in force stays.
     """
-    manifest = compose(store)
+    marker, manifest = _composed(store)
     before = releases.current_id(store)
+    by = marker.change if marker is not None and marker.due(manifest.id) else None
     if manifest.id != before:
         releases.save(store, manifest)
         materialise(store, manifest.id)
-        releases.set_current(store, manifest.id, now)
-    return ReleaseReport(manifest.id, True, manifest.id != before, json.loads(manifest.to_json()))
+        releases.set_current(store, manifest.id, now, by)
+    if by is not None:
+        restoring.settle(store)
+    return ReleaseReport(manifest.id, True, manifest.id != before, json.loads(manifest.to_json()), change=by)
+
+
+def _composed(store: Store) -> tuple[restoring.Marker | None, releases.Manifest]:
+    """The manifest of a `conf/` that no restoration changed while it was read, and the newest restoration."""
+    for _ in range(ATTEMPTS):
+        marker = restoring.finish(store)
+        try:
+            manifest = compose(store)
+        except LakewardenError:
+            if restoring.read(store) == marker:
+                raise
+            continue
+        if restoring.read(store) == marker:
+            return marker, manifest
+    raise StorageError(
+        "`conf/` is restored again and again while it is read.", state="the release in force stays", next="run the same command again"
+    )
 
 
 def ensure(store: Store, now: datetime) -> str:
@@ -188,13 +207,13 @@ def set_model(store: Store, model: releases.ModelRef | None) -> None:
     if model is None:
         store.delete([MODEL])
     else:
-        store.put(MODEL, json.dumps(model.__dict__, indent=2).encode())
+        store.put(MODEL, model_text(model))
 
 
 def set_references(store: Store, changed: dict[str, str]) -> None:
     """Name new versions of reference tables for the next release."""
-    pinned = json.loads(_required(store, REFERENCES))
-    store.put(REFERENCES, json.dumps({**pinned, **changed}, indent=2, sort_keys=True).encode())
+    pinned = json.loads(required(store, REFERENCES))
+    store.put(REFERENCES, references_text({**pinned, **changed}))
 
 
 class ReleaseWatch:
@@ -250,5 +269,5 @@ class ReleaseWatch:
                 self._warn(error)
         return made.id
 
-    def _signature(self) -> tuple[tuple[str, int, datetime], ...]:
-        return tuple(sorted((e.path, e.size, e.modified) for e in self._store.entries("conf")))
+    def _signature(self) -> tuple[object, ...]:
+        return restoring.read(self._store), *sorted((e.path, e.size, e.modified) for e in self._store.entries("conf"))

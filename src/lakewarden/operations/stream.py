@@ -78,7 +78,10 @@ class Stream:
         self._recorder = recorder
         self._check = check
         self._recovered_ends: list[tuple[str, dict[str, int]]] = []
-        self._state = FlowState.empty()
+        self._state: FlowState | None = None
+        self._next_seq = 0
+        self._derived = -1
+        self._publishing = threading.RLock()
         self._failure: BaseException | None = None
         self._finished = -1
         self._progressed = threading.Condition()
@@ -89,17 +92,12 @@ class Stream:
     # --- recovery -----------------------------------------------------------------------------------------------
 
     def recover(self) -> int:
-        """Finish every micro-batch that bronze has and some table lacks, rebuild the state; gives how many were finished."""
+        """Finish what was begun: orders cut short, then every micro-batch that bronze has and some table lacks; gives their number."""
         newest, finished = self._engine.heads()
-        self._finished = finished
+        self._finished = self._derived = finished
+        halfway = self._job.orders.take_up()  # first: the state of what comes is rebuilt from what they bring
         pending = range(finished + 1, newest + 1)
         loaded: dict[str, Release] = {}
-        if pending:
-            first = self._engine.bronze_batch(pending[0])
-            before = int(first["seq"][0])
-        else:
-            before = self._engine.next_arrival()[0]
-        self._state = self._engine.state_before(before, self._load(self._job.releases.current(), loaded))
         for number in pending:
             bronze = self._engine.bronze_batch(number)
             release = self._load(bronze["release_id"][0], loaded)
@@ -113,13 +111,23 @@ class Stream:
                 str(bronze["source"][0]),
                 self._clocks.monotonic(),
             )
-            self._recovered_ends.append((batch.source, self._commit(batch, self._derive(batch))))
-        if pending or newest >= 0:
+            # None is published before the last: a reader must not see half of an order.
+            self._recovered_ends.append((batch.source, self._commit(batch, self._derive_one(batch), publish=False)))
+        self._next_seq = self._engine.next_arrival()[0]
+        if halfway:
+            self._job.orders.conclude(newest, self._next_seq)
+        elif newest >= 0:
             self._engine.publish(newest, self._clocks.now())
         self.totals.recovered = len(pending)
         if self._recorder is not None:
             self._recorder.recovered(len(pending))
         return len(pending)
+
+    def carry_out(self) -> None:
+        """Carry out the orders that wait, all micro-batches being finished; readers see the whole of each at once."""
+        with self._publishing:
+            if self._job.orders.carry_out(self._finished, self._next_seq):
+                self._state = None  # the next micro-batch rebuilds it, from what stands now
 
     def _load(self, release_id: str, loaded: dict[str, Release]) -> Release:
         if release_id not in loaded:
@@ -180,7 +188,7 @@ class Stream:
     def _derive_all(
         self, batches: queue.Queue[MicroBatch | None], out: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event
     ) -> None:
-        for batch in take(batches, halt):
+        for batch in take(batches, halt, self._carry_out_due):
             derived = self._derive(batch)
             put(out, (replace(batch, rows=batch.rows.clear()), derived), halt)  # decoded rows are large and no longer needed
             del batch, derived
@@ -198,23 +206,37 @@ class Stream:
                 self._on_progress(Progress(self.totals.rows, total, "streaming", self.totals.rows / elapsed))
 
     def _derive(self, batch: MicroBatch) -> Derived:
-        if not self._state.fits(batch.release):  # it asks for ids from further back than are remembered
+        self._carry_out_due()
+        return self._derive_one(batch)
+
+    def _carry_out_due(self) -> None:
+        """Between two micro-batches: orders wait until the one before is published, and what comes waits for them."""
+        if self._job.orders.due():
+            self._wait_for(self._derived)
+            if self._failure is None:
+                self.carry_out()
+
+    def _derive_one(self, batch: MicroBatch) -> Derived:
+        if self._state is None or not self._state.fits(batch.release):  # a release may ask for ids from further back than are remembered
             self._wait_for(batch.number - 1)
             self._state = self._engine.state_before(batch.first_seq, batch.release)
         context = Context(batch.release, self._state, self._engine.labels(batch.labels_version))
-        return run_flow(batch.rows, context, self._clocks.monotonic)
+        derived = run_flow(batch.rows, context, self._clocks.monotonic)
+        self._derived, self._next_seq = batch.number, batch.last_seq + 1
+        return derived
 
     def _wait_for(self, number: int) -> None:
         """Until a micro-batch is committed, or another step failed (its error is what run raises)."""
         with self._progressed:
             self._progressed.wait_for(lambda: self._finished >= number or self._failure is not None)
 
-    def _commit(self, batch: MicroBatch, derived: Derived) -> dict[str, int]:
+    def _commit(self, batch: MicroBatch, derived: Derived, *, publish: bool = True) -> dict[str, int]:
         """Write and publish; gives the last offset of each source partition in it."""
         self._check()
         committed = self._engine.write_derived(batch, derived, self._clocks.now())
         self._moved.clear()
-        self._engine.publish(batch.number, self._clocks.now())
+        if publish:
+            self._engine.publish(batch.number, self._clocks.now())
         self.totals.add(batch, committed)
         with self._progressed:
             self._finished = batch.number
@@ -237,10 +259,13 @@ class Stream:
                     self._moved.set()
 
     def _publish_layout(self) -> None:
-        """Between micro-batches: readers move to the compacted files, before the old ones go."""
-        if self._moved.is_set():
-            self._moved.clear()
-            self._engine.publish(self._finished, self._clocks.now())
+        """Between micro-batches: readers move to the compacted files, before the old ones go. Never in the middle of an order."""
+        if self._moved.is_set() and self._publishing.acquire(blocking=False):
+            try:
+                self._moved.clear()
+                self._engine.publish(self._finished, self._clocks.now())
+            finally:
+                self._publishing.release()
 
 
 def rows_and_ends(bronze: pl.DataFrame) -> tuple[dict[str, int], dict[str, int]]:

@@ -16,11 +16,13 @@ import polars as pl
 from lakewarden.audit.verification import EXAMPLES, Comparison, Difference, compare
 from lakewarden.errors import LakeError
 from lakewarden.operations.derivation import Loaded, derive
+from lakewarden.operations.in_effect import on_date
 from lakewarden.tables import ALERTS, DLQ, DUPLICATES, GOLD, SILVER
 
 if TYPE_CHECKING:
     from lakewarden.engines.port import Engine
     from lakewarden.flow.release import Release
+    from lakewarden.operations.in_effect import Standing
     from lakewarden.progress import OnProgress
 
 VERIFIED: Final = {SILVER: "silver", GOLD: "gold", ALERTS: "alerts", DLQ: "dead_letters", DUPLICATES: "duplicates"}
@@ -60,16 +62,43 @@ class VerifyReport:
         }
 
 
+@dataclass(frozen=True)
+class Part:
+    """A stretch of arrivals to derive, what under (None: as recorded), and which of the date's rows it accounts for."""
+
+    stretch: tuple[int, int]
+    only: str | None
+    rows: tuple[int, int]
+
+
+def parts(stretch: tuple[int, int], standing: Standing | None) -> list[Part]:
+    """How a date is derived again: as the replay that was swapped in over it did, and what arrived after that as recorded.
+
+    Args:
+        stretch: first and last `seq` of the date's events.
+    """
+    if standing is None:
+        return [Part(stretch, None, stretch)]
+    first, last = stretch
+    found = [Part((standing.stretch[0], min(last, standing.cut)), standing.release, (first, standing.cut))]
+    return found if last <= standing.cut else [*found, Part((standing.cut + 1, last), None, (standing.cut + 1, last))]
+
+
 def verify(
     engine: Engine,
     day: date,
     *,
     load: Callable[[str], Release],
+    standing: Callable[[int], list[Standing]],
     code_version: str,
     monotonic: Callable[[], float],
     on_progress: OnProgress | None = None,
 ) -> VerifyReport:
     """Derive one date again and compare row by row.
+
+    Args:
+        load: gives a release by its id.
+        standing: what is in effect at the newest order of a published point.
 
     Raises:
         LakeError: the date has no events in bronze.
@@ -82,21 +111,30 @@ def verify(
             f"There are no events of {day} in bronze.", state="nothing was changed", next="lakewarden status (shows the dates there are)"
         )
     found: dict[str, list[Comparison]] = {spec.name: [] for spec in VERIFIED}
-    releases = Loaded(load)
-    for chunk in derive(engine, stretch, releases, what="verifying", on_progress=on_progress):
-        of_chunk = pl.col("event_date") == day, pl.col("seq").is_between(chunk.first_seq, chunk.last_seq)
-        for spec, part in VERIFIED.items():
-            derived = getattr(chunk.derived, part).filter(pl.col("event_date") == day)
-            stored = snapshot.scan(spec.name).filter(*of_chunk).collect()
-            found[spec.name].append(compare(spec, stored, derived.with_columns(pl.lit(chunk.release.id).alias("release_id"))))
+    known: dict[str, Release] = {}
+    in_force = on_date(standing(snapshot.point.order), day)
+    for part in parts(stretch, in_force):
+        releases = Loaded(load, part.only, known)
+        for chunk in derive(engine, part.stretch, releases, what="verifying", on_progress=on_progress):
+            within = (
+                pl.col("event_date") == day,
+                pl.col("seq").is_between(max(chunk.first_seq, part.rows[0]), min(chunk.last_seq, part.rows[1])),
+            )
+            for spec, derived_part in VERIFIED.items():
+                derived = getattr(chunk.derived, derived_part).filter(*within)
+                stored = snapshot.scan(spec.name).filter(*within).collect()
+                found[spec.name].append(compare(spec, stored, derived.with_columns(pl.lit(chunk.release.id).alias("release_id"))))
     for spec in VERIFIED:
         outside = snapshot.scan(spec.name).filter(pl.col("event_date") == day, ~pl.col("seq").is_between(*stretch)).collect()
         if outside.height:
             found[spec.name].append(compare(spec, outside, outside.clear()))
-    return _report(day, found, releases.known, code_version, monotonic() - started)
+    swapped = f"{in_force.subject} was swapped in over this date (order {in_force.order}). " if in_force else ""
+    return _report(day, found, known, code_version, swapped, monotonic() - started)
 
 
-def _report(day: date, found: dict[str, list[Comparison]], releases: dict[str, Release], code_version: str, seconds: float) -> VerifyReport:
+def _report(
+    day: date, found: dict[str, list[Comparison]], releases: dict[str, Release], code_version: str, swapped: str, seconds: float
+) -> VerifyReport:
     tables: dict[str, dict[str, Any]] = {
         name: {
             "rows": sum(c.rows for c in parts),
@@ -108,7 +146,15 @@ def _report(day: date, found: dict[str, list[Comparison]], releases: dict[str, R
     differences = sum(int(t["differences"]) for t in tables.values())
     first = tuple(d for parts in found.values() for c in parts for d in c.first)[: 2 * EXAMPLES]
     older = sorted({r.code_version for r in releases.values()} - {code_version})
-    note = f"recorded under code {', '.join(older)}; derived again by {code_version}" if older else ""
+    note = swapped + (f"Recorded under code {', '.join(older)}; derived again by {code_version}." if older else "")
     return VerifyReport(
-        day, differences == 0, sum(int(t["rows"]) for t in tables.values()), differences, seconds, tables, first, tuple(releases), note
+        day,
+        differences == 0,
+        sum(int(t["rows"]) for t in tables.values()),
+        differences,
+        seconds,
+        tables,
+        first,
+        tuple(releases),
+        note.strip(),
     )

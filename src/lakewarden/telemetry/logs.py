@@ -15,7 +15,7 @@ from lakewarden.errors import ConfigurationError, LakewardenError, UsageError
 from lakewarden.operations.pulse import STOPPED
 
 if TYPE_CHECKING:
-    from lakewarden.operations.pulse import Published, Pulse
+    from lakewarden.operations.pulse import Published, Pulse, ReleaseChange
     from lakewarden.sources.port import Gap
 
 STDERR: Final = "-"
@@ -112,6 +112,10 @@ class StreamLog:
             release=batch.release,
             counts=dict(batch.counts),
         )
+
+    def release_changed(self, change: ReleaseChange) -> None:
+        """Take every change of the release while the stream runs."""
+        self._log.info("release.changed", release=change.release, from_batch=change.batch, before=change.before, what=str(change))
 
     def gap(self, gap: Gap, incident_id: str) -> None:
         """Take every gap in a source, with the incident that it opened."""

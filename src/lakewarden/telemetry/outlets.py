@@ -22,7 +22,7 @@ from lakewarden.operations.pulse import FAILED, STOPPED, Identity, PulseRecorder
 if TYPE_CHECKING:
     from lakewarden.lake.store import Store
     from lakewarden.operations.job import Clocks
-    from lakewarden.operations.pulse import Published, Pulse
+    from lakewarden.operations.pulse import Published, Pulse, ReleaseChange
     from lakewarden.sources.port import Gap, Source
     from lakewarden.telemetry.logs import StreamLog
 
@@ -56,12 +56,22 @@ class Telemetry:
         source: what it reads.
         clocks: wall clock and monotonic timer.
         store: the lake's objects, where `status` finds the pulse.
+        on_release: told, in a sentence, when the stream takes another release up; must not raise.
 
     Raises (on entering): ConfigurationError, UsageError: an outlet can't be opened; nothing was read or written.
     """
 
-    def __init__(self, wanted: Wanted, run_id: str, source: Source, clocks: Clocks, store: Store) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        run_id: str,
+        source: Source,
+        clocks: Clocks,
+        store: Store,
+        on_release: Callable[[str], None] | None = None,
+    ) -> None:
         process = psutil.Process()
+        self._on_release = on_release
         self._wanted, self._run_id, self._clocks, self._store = wanted, run_id, clocks, store
         identity = Identity(run_id, socket.gethostname(), process.pid)
         self.recorder = PulseRecorder(identity, clocks, source, lambda: int(process.memory_info().rss), self)
@@ -120,6 +130,12 @@ class Telemetry:
     def published(self, batch: Published) -> None:
         """See `Listener.published`."""
         self._to_log(lambda log: log.published(batch))
+
+    def release_changed(self, change: ReleaseChange) -> None:
+        """See `Listener.release_changed`."""
+        self._to_log(lambda log: log.release_changed(change))
+        if self._on_release is not None:
+            self._on_release(str(change))
 
     def _to_log(self, write: Callable[[StreamLog], None]) -> None:
         if self._log is None:

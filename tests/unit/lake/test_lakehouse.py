@@ -53,9 +53,20 @@ def test_an_unknown_table_lists_those_there_are(house):
 
 def test_the_point_moves_on_and_keeps_its_versions(house):
     before = house.published()
-    after = house.publish(before.batch, NOW, "a notice")
-    assert (after.point, after.notice) == (before.point + 1, "a notice")
+    after = house.publish(before.batch, NOW)
+    assert (after.point, after.versions) == (before.point + 1, before.versions)
     assert published.read(house.store) == after
+
+
+def test_what_is_announced_stays_until_it_is_taken_back_or_settled(house):
+    before = house.published()
+    house.announce("one", "dates are under replay", NOW)
+    told = house.announce("two", "so are these", NOW)
+    assert (told.point, told.versions, told.batch) == (before.point + 2, before.versions, before.batch)
+    assert house.publish(before.batch, NOW).notice == "dates are under replay so are these"
+    assert house.announce("one", None, NOW).notice == "so are these"
+    assert house.publish(before.batch, NOW, order=3, settled="two").notice == ""
+    assert house.publish(before.batch, NOW).order == 3
 
 
 def test_a_second_stream_is_refused_and_told_who_holds_the_lake(house):

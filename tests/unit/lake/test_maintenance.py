@@ -66,11 +66,25 @@ def test_vacuum_honours_pins_until_they_are_released(tmp_path):
     for batch in range(4):
         append(table, batch)
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-    pin = pins.pin(store, table, "before a swap", later)
+    pin = pins.pin(store, table, "one", "before a swap", later)
     maintenance.tidy(table, NOW, fan=2)
     maintenance.vacuum(later)
     assert maintenance.vacuum(later + dt.timedelta(seconds=61)) == 0
-    assert all(store.exists(f"t/{path}") for path in pin.files)
+    assert all(store.exists(f"t/{path}") for path in (file.path for file in pin.files))
     pins.release(store, pin.id)
     maintenance.vacuum(later + dt.timedelta(seconds=122))
     assert maintenance.vacuum(later + dt.timedelta(seconds=183)) == 4
+
+
+def test_vacuum_takes_what_a_pin_held_that_ran_out(tmp_path):
+    store, table = lake_table(tmp_path)
+    maintenance = Maintenance(store, {"t": table}, SETTINGS)
+    for batch in range(4):
+        append(table, batch)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    pins.pin(store, table, "one", "before a swap", later, days=1)
+    maintenance.tidy(table, NOW, fan=2)
+    maintenance.vacuum(later)
+    assert maintenance.vacuum(later + dt.timedelta(seconds=61)) == 0
+    maintenance.vacuum(later + dt.timedelta(days=1))
+    assert maintenance.vacuum(later + dt.timedelta(days=1, seconds=61)) == 4

@@ -146,9 +146,9 @@ def test_the_oldest_go_first_and_the_newest_stay(store, monkeypatch):
 
 def test_a_publication_costs_three_small_operations(houses, claimed, monkeypatch):
     house = claimed(houses(), 1)
-    house.publish(0, NOW, "")
+    house.publish(0, NOW)
     done = counted(house.store, monkeypatch)
-    house.publish(1, NOW, "")
+    house.publish(1, NOW)
     assert done == ["put_new", "get", "put"]
     done.clear()
     assert published.read(house.store).batch == 1
@@ -156,7 +156,7 @@ def test_a_publication_costs_three_small_operations(houses, claimed, monkeypatch
 
 
 def test_claiming_publishes_the_same_versions_under_the_new_epoch(houses, claimed):
-    before = houses().publish(4, NOW, "a notice")
+    before = houses().publish(4, NOW)
     house = claimed(houses(), 1)
     after = house.published()
     assert after == replace(before, point=before.point + 1, published_time=NOW.isoformat(), epoch=1)
@@ -166,15 +166,15 @@ def test_claiming_publishes_the_same_versions_under_the_new_epoch(houses, claime
 
 def test_one_that_was_taken_over_publishes_nothing_more(houses, claimed):
     paused = claimed(houses(), 1)
-    paused.publish(3, NOW, "")
+    paused.publish(3, NOW)
     let_go(paused)
     second = claimed(houses(), 2)
     there = second.published()
     for _ in range(2):
         with pytest.raises(FencedError, match="run-2"):
-            paused.publish(9, NOW, "")
+            paused.publish(9, NOW)
     assert second.published() == there
-    assert second.publish(4, NOW, "").point == there.point + 1
+    assert second.publish(4, NOW).point == there.point + 1
 
 
 def test_one_that_was_paused_while_it_claimed_is_stopped_at_the_point_too(houses, claimed):
@@ -184,7 +184,7 @@ def test_one_that_was_paused_while_it_claimed_is_stopped_at_the_point_too(houses
     paused._newest = None  # it had claimed the tables, and not looked at the point yet
     there = second.published()
     with pytest.raises(FencedError):
-        paused.publish(9, NOW, "")
+        paused.publish(9, NOW)
     with pytest.raises(FencedError):
         paused.claim(paused._lease, NOW)
     assert second.published() == there
@@ -192,10 +192,10 @@ def test_one_that_was_paused_while_it_claimed_is_stopped_at_the_point_too(houses
 
 def test_another_publication_in_the_same_epoch_is_followed(houses, claimed):
     streaming, operator = claimed(houses(), 1), houses()
-    streaming.publish(3, NOW, "")
-    theirs = operator.publish(2, NOW, "a day was swapped")
+    streaming.publish(3, NOW)
+    theirs = operator.publish(2, NOW)
     assert (theirs.epoch, theirs.batch, theirs.point) == (1, 3, streaming.published().point)
-    ours = streaming.publish(4, NOW, "")
+    ours = streaming.publish(4, NOW)
     assert (ours.epoch, ours.batch, ours.point) == (1, 4, theirs.point + 1)
 
 
@@ -204,16 +204,16 @@ def test_versions_never_go_back(houses):
     assert {table.version for table in house.tables.values()} == {0}  # known here, from now on
     for table in other.tables.values():
         table.claim(1)
-    forward = other.publish(0, NOW, "")
+    forward = other.publish(0, NOW)
     assert set(forward.versions.values()) == {1}
-    assert house.publish(0, NOW, "").versions == forward.versions
+    assert house.publish(0, NOW).versions == forward.versions
 
 
 def test_an_answer_that_got_lost_moves_the_point_once(houses, claimed, monkeypatch):
     house = claimed(houses(), 1)
     before, create = house.published(), house.store.put_new
     monkeypatch.setattr(house.store, "put_new", lambda path, data: create(path, data) and False)
-    assert house.publish(1, NOW, "").point == before.point + 1
+    assert house.publish(1, NOW).point == before.point + 1
     monkeypatch.undo()
 
 
@@ -235,7 +235,7 @@ def test_readers_beside_publishers_and_cleaning_never_see_less_than_before(tmp_p
 
     def moved():
         before = published.read(store)
-        published.publish(store, replace(before, point=before.point + 1, notice=threading.current_thread().name), before)
+        published.publish(store, replace(before, point=before.point + 1, notices={"by": threading.current_thread().name}), before)
 
     def set_back():
         found = published.read(store)

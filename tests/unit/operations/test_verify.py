@@ -19,7 +19,7 @@ def republish(lake) -> None:
 
     for table in lake.house.tables.values():
         table.refresh()
-    lake.house.publish(lake.house.published().batch, dt.datetime.now(dt.UTC), "")
+    lake.house.publish(lake.house.published().batch, dt.datetime.now(dt.UTC))
 
 
 def test_a_good_lake_verifies_without_a_difference(lake):

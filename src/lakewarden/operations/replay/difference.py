@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from lakewarden.audit.verification import SEED, comparable
+from lakewarden.flow.behaviour import BehaviourState
+from lakewarden.flow.deduplicate import DedupState
 from lakewarden.tables import ALERTS, BRONZE, DLQ, DUPLICATES, GOLD, SILVER, TableSpec
 
 if TYPE_CHECKING:
@@ -84,8 +86,8 @@ def _keys(snapshot: Snapshot, sandbox: Sandbox, plan: Plan) -> pl.DataFrame:
     """What was recorded under another release reaches later rows: through its account, its counterparty, and whom it paid."""
     within, columns = pl.col("seq").is_between(*(plan.stretch or (0, -1))), ("seq", "account_id", "party_id", "counterparty_id")
     both = pl.concat([source.scan(SILVER.name).filter(within).select(columns) for source in (snapshot, sandbox)])
-    recorded = snapshot.scan(BRONZE.name).filter(within).select("seq", "release_id")
-    rows = both.unique("seq").join(recorded, on="seq", how="left").collect()
+    seen = both.unique("seq").collect()
+    rows = seen.join(_recorded(snapshot, seen.select("seq")), on="seq", how="left")
     other = rows.filter(pl.lit(plan.release is not None), pl.col("release_id").ne_missing(pl.lit(plan.release, pl.String)))
     for key, of in (("account_id", "account_id"), ("party_id", "party_id"), ("counterparty_id", "account_id")):
         first = other.filter(pl.col(key).is_not_null()).group_by(key).agg(pl.col("seq").min().alias(f"from_{key}"))
@@ -93,34 +95,78 @@ def _keys(snapshot: Snapshot, sandbox: Sandbox, plan: Plan) -> pl.DataFrame:
     return rows.select("seq", pl.min_horizontal("^from_.*$").alias("reached_from"))
 
 
+def _recorded(snapshot: Snapshot, seqs: pl.DataFrame) -> pl.DataFrame:
+    """The release under which production's row of an event stands (after a swap, the replay's), else the one that bronze recorded."""
+    wanted = seqs.lazy()
+    standing = pl.concat([snapshot.scan(spec.name).select("seq", "release_id") for spec in STANDS]).join(wanted, on="seq", how="semi")
+    bronze = snapshot.scan(BRONZE.name).select("seq", "release_id").join(wanted, on="seq", how="semi")
+    return pl.concat([standing, bronze]).unique("seq", keep="first", maintain_order=True).collect()
+
+
 def _stands(tables: list[pl.LazyFrame]) -> pl.DataFrame:
     return pl.concat([rows.select("seq") for rows in tables]).group_by("seq").agg(pl.len().alias("n")).collect()
 
 
-def differences(snapshot: Snapshot, sandbox: Sandbox, plan: Plan, day: date, places: Places) -> pl.DataFrame:
-    """Every row of a date that differs, in any table, with its kind and its class; columns `SCHEMA`, by `seq`."""
-    found = [_of_table(spec, snapshot, sandbox, plan, day) for spec in COMPARED]
+def differences(snapshot: Snapshot, sandbox: Sandbox, plan: Plan, day: date, places: Places, totals: Totals) -> pl.DataFrame:
+    """Every row of a date that differs, in any table, with its kind and its class; columns `SCHEMA`, by `seq`.
+
+    Args:
+        totals: counts and hash totals are added to it.
+    """
+    found = [_of_table(spec, snapshot, sandbox, plan, day, totals) for spec in COMPARED]
     unlike = pl.concat([rows for rows in found if rows.height] or [pl.DataFrame(schema={**SCHEMA, "_nth": pl.Int64()}).drop("class")])
-    recorded = (
-        snapshot.scan(BRONZE.name)
-        .join(unlike.lazy().select("seq").unique(), on="seq", how="semi")
-        .select("seq", pl.col("release_id").alias("_recorded"))
-        .unique("seq")
-        .collect()
-    )
+    recorded = _recorded(snapshot, unlike.select("seq").unique()).rename({"release_id": "_recorded"})
     for known in (recorded, places.old, places.new, places.scored, places.high, places.keys):
         unlike = unlike.join(known, on="seq", how="left")
     told = unlike.with_columns(_class(plan).alias("class"), pl.col("_recorded").alias("recorded_release"))
     return told.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort("seq", "table")
 
 
-def _of_table(spec: TableSpec, snapshot: Snapshot, sandbox: Sandbox, plan: Plan, day: date) -> pl.DataFrame:
+@dataclass
+class Totals:
+    """Of the rows that a swap takes out and brings in, by table: how many go, and hash totals on both sides (sums of row hashes, 64 bits).
+
+    Attributes:
+        state: hash totals of what the stages remember of silver's rows; where both sides are equal, a swap changes no later row.
+    """
+
+    rows_out: dict[str, int] = field(default_factory=dict)
+    old: dict[str, int] = field(default_factory=dict)
+    new: dict[str, int] = field(default_factory=dict)
+    state: dict[str, int] = field(default_factory=lambda: {"old": 0, "new": 0})
+
+    def add(self, spec: TableSpec, side: str, rows: pl.DataFrame) -> None:
+        """Count rows of one side in."""
+        of_side = self.old if side == "old" else self.new
+        of_side[spec.name] = (of_side.get(spec.name, 0) + _total(rows, comparable(spec))) % (1 << 64)
+        if side == "old":
+            self.rows_out[spec.name] = self.rows_out.get(spec.name, 0) + rows.height
+        if spec is SILVER:
+            self.state[side] = (self.state[side] + _total(rows, REMEMBERED)) % (1 << 64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        totals = {name: {"old": f"{old:016x}", "new": f"{self.new.get(name, 0):016x}"} for name, old in self.old.items()}
+        return {"rows_out": self.rows_out, "hash_totals": totals, "state_changes": self.state["old"] != self.state["new"]}
+
+
+REMEMBERED: Final = sorted({*BehaviourState.NEEDS, *DedupState.NEEDS})
+"""Columns of silver that the stages' state is made of."""
+
+
+def _total(rows: pl.DataFrame, columns: list[str]) -> int:
+    return int(rows.select(columns).hash_rows(SEED).cast(pl.Int128).sum()) if rows.height else 0
+
+
+def _of_table(spec: TableSpec, snapshot: Snapshot, sandbox: Sandbox, plan: Plan, day: date, totals: Totals) -> pl.DataFrame:
     columns = [name for name in comparable(spec) if plan.release is None or name not in NAMING]
     scores = {"risk_band": "band", "risk_score": "score"} if spec is GOLD else {}
-    old, new = (
-        _hashed(source.scan(spec.name).filter(pl.col("event_date") == day).collect(), columns, scores, side)
-        for source, side in ((snapshot, "old"), (sandbox, "new"))
-    )
+    sides: list[pl.DataFrame] = []
+    for source, side in ((snapshot, "old"), (sandbox, "new")):
+        rows = source.scan(spec.name).filter(pl.col("event_date") == day).collect()
+        totals.add(spec, side, rows.filter(pl.col("seq") <= plan.cut))
+        sides.append(_hashed(rows, columns, scores, side))
+    old, new = sides
     unlike = old.join(new, on=["seq", "_nth"], how="full", coalesce=True).filter(pl.col("old_hash").ne_missing(pl.col("new_hash")))
     return unlike.select(
         pl.lit(spec.name).alias("table"),

@@ -23,15 +23,21 @@ RUNNING: Final = "running"
 RUN: Final = "run"
 VALIDATED: Final = "validated"
 STOPPED: Final = "stopped"
+ORDERED: Final = "ordered"
+SWAPPED: Final = "swapped"
+UNDONE: Final = "undone"
 CLEANED: Final = "cleaned"
-"""States of a replay. `stopped`: validated, and a gate stopped it."""
+"""States of a replay. `stopped`: validated, and a gate stopped it. `ordered`: its swap, or the undoing of it, waits to be carried out."""
 
 PLAN_AGAIN: Final = "lakewarden replay plan (a new one)"
 NEXT: Final = {
     PLANNED: "lakewarden replay run {id}",
     RUNNING: "lakewarden replay run {id} (carries on)",
     RUN: "lakewarden replay validate {id}",
-    VALIDATED: "lakewarden replay clean {id} (when the report was read)",
+    VALIDATED: "lakewarden replay swap {id}",
+    ORDERED: "lakewarden replay swap {id} (finishes what was begun)",
+    SWAPPED: "lakewarden replay can-undo {id}; lakewarden replay clean {id} (when it isn't needed any more)",
+    UNDONE: "lakewarden replay clean {id}, or lakewarden replay validate {id} and swap again",
     STOPPED: "lakewarden replay clean {id} (when the report was read)",
     CLEANED: PLAN_AGAIN,
 }

@@ -10,7 +10,8 @@ import polars as pl
 
 from lakewarden.errors import UsageError
 from lakewarden.operations import release
-from lakewarden.operations.replay.plan import Plan
+from lakewarden.operations.in_effect import in_effect, on_date
+from lakewarden.operations.replay.plan import Plan, Precondition
 from lakewarden.operations.replay.preconditions import Scope, check
 from lakewarden.operations.replay.predictions import predict
 from lakewarden.tables import BRONZE
@@ -50,6 +51,9 @@ def build(
     release_id = None if release_prefix is None else release.show(lake.store, release_prefix).id
     snapshot = lake.snapshot()
     scope = Scope.of(snapshot, dates)
+    under = _standing(lake, snapshot, scope)
+    if release_id is None and len(under) == 1:
+        release_id = under.copy().pop()
     predictions = predict(snapshot, scope, settings)
     needed = int(predictions["bytes"] * settings.space_factor)
     used = [release_id] if release_id else _recorded(snapshot, scope)
@@ -62,13 +66,34 @@ def build(
         incident=incident,
         stretch=scope.stretch,
         cut=scope.cut,
-        preconditions=check(lake, snapshot, scope, used, load, needed, code_version),
+        preconditions=(*check(lake, snapshot, scope, used, load, needed, code_version), *_alike(under, release_id)),
         predictions={**predictions, "releases": used},
         point=snapshot.point.point,
         versions=dict(snapshot.point.versions),
         code_version=code_version,
         settings=settings,
     )
+
+
+def newest_date(lake: Lakehouse) -> date:
+    """The newest date that has published events; the earliest date there is where none has."""
+    found = lake.table(BRONZE.name).select(pl.col("event_date").max()).collect().item()
+    return found if isinstance(found, date) else date.min
+
+
+def _standing(lake: Lakehouse, snapshot: Snapshot, scope: Scope) -> set[str | None]:
+    """What the dates stand under: releases of replays that were swapped in over them; None: as bronze recorded."""
+    standing = in_effect(lake.store, snapshot.point.order)
+    found = (on_date(standing, day) for day in scope.events)
+    return {None if one is None else one.release for one in found}
+
+
+def _alike(under: set[str | None], release_id: str | None) -> tuple[Precondition, ...]:
+    """As recorded, dates are replayed together only if they stand under the same."""
+    if len(under) <= 1 or release_id is not None:
+        return ()
+    told = ", ".join(sorted(one or "the releases that bronze recorded" for one in under))
+    return (Precondition("alike", False, f"These dates stand under different releases: {told}.", "plan them apart, or name one --release"),)
 
 
 def _recorded(snapshot: Snapshot, scope: Scope) -> list[str]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from lakewarden.operations.replay import comparison, page
 from lakewarden.operations.replay import journal as papers
-from lakewarden.operations.replay.difference import CLASSES, SCHEMA, UNEXPLAINED, Places, changed_columns, differences
+from lakewarden.operations.replay.difference import CLASSES, SCHEMA, UNEXPLAINED, Places, Totals, changed_columns, differences
 from lakewarden.operations.replay.sandbox import Sandbox
 from lakewarden.operations.status import Report
 from lakewarden.progress import Progress
@@ -48,16 +48,18 @@ def validate(
     """
     started = monotonic()
     plan = journal.plan()
-    journal.require(papers.RUN, papers.VALIDATED, papers.STOPPED)
+    journal.require(papers.RUN, papers.VALIDATED, papers.STOPPED, papers.UNDONE)
     snapshot, sandbox = reader.snapshot(), Sandbox(journal.store)
     days = _days(snapshot, plan)
-    unlike = _differences(snapshot, sandbox, plan, days, on_progress)
+    totals = Totals()
+    unlike = _differences(snapshot, sandbox, plan, days, totals, on_progress)
     release = load(plan.release or str(plan.predictions["releases"][-1]))
     data = _compared(snapshot, sandbox, plan, release, days, unlike)
     gates = _gates(plan, data)
     stopped = [gate["gate"] for gate in gates if not gate["ok"]]
     state = papers.STOPPED if stopped else papers.VALIDATED
     told = {"ok": not stopped, "id": plan.id, "state": state, "verdict": _verdict(data, stopped), "gates": gates, **data}
+    told |= {"order": snapshot.point.order, **totals.to_dict()}
     buffer = io.BytesIO()
     unlike.write_parquet(buffer, compression="zstd")
     kept = {"differences_at": journal.keep(papers.DIFFERENCES, buffer.getvalue()), "page": journal.store.uri(papers.PAGE)}
@@ -73,11 +75,13 @@ def _days(snapshot: Snapshot, plan: Plan) -> list[date]:
     return dates.collect()["event_date"].to_list()
 
 
-def _differences(snapshot: Snapshot, sandbox: Sandbox, plan: Plan, days: list[date], on_progress: OnProgress | None) -> pl.DataFrame:
+def _differences(
+    snapshot: Snapshot, sandbox: Sandbox, plan: Plan, days: list[date], totals: Totals, on_progress: OnProgress | None
+) -> pl.DataFrame:
     places = Places.of(snapshot, sandbox, plan)
     found = [pl.DataFrame(schema=SCHEMA)]
     for number, day in enumerate(days, 1):
-        found.append(differences(snapshot, sandbox, plan, day, places))
+        found.append(differences(snapshot, sandbox, plan, day, places, totals))
         if on_progress is not None:
             on_progress(Progress(number, len(days), "comparing dates"))
     return pl.concat(found)

@@ -80,7 +80,7 @@ def test_a_hole_in_bronze_fails(lake):
     DeltaTable(lake.house.tables["transactions_bronze"].uri).delete(f"seq = {seq}")
     for table in lake.house.tables.values():
         table.refresh()
-    lake.house.publish(lake.house.published().batch, dt.datetime.now(dt.UTC), "")
+    lake.house.publish(lake.house.published().batch, dt.datetime.now(dt.UTC))
     assert failed(lake.replay_plan(DAY, DAY, reason="t", dry_run=True)) == ["bronze is complete"]
 
 

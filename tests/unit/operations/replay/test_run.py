@@ -24,9 +24,9 @@ DAY = "2026-01-05"
 
 
 def files(lake) -> dict[str, tuple[int, int]]:
-    """Every file of the lake outside `_replays`, with size and time of its last write."""
+    """Every file of the lake outside `_replays` and the receipts, with size and time of its last write."""
     root = Path(lake.house.store.root)
-    found = (path for path in root.rglob("*") if path.is_file() and path.relative_to(root).parts[0] != "_replays")
+    found = (path for path in root.rglob("*") if path.is_file() and path.relative_to(root).parts[0] not in ("_replays", "_receipts"))
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
 

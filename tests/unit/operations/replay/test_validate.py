@@ -27,7 +27,7 @@ def of_day(lake, table: str) -> pl.DataFrame:
 def republish(lake) -> None:
     for table in lake.house.tables.values():
         table.refresh()
-    lake.house.publish(lake.house.published().batch, dt.datetime.now(dt.UTC), "")
+    lake.house.publish(lake.house.published().batch, dt.datetime.now(dt.UTC))
 
 
 def stopped(report) -> list[str]:
