@@ -46,6 +46,7 @@ class EmbeddedEngine:
     def close(self) -> None:
         """Wait for writer threads; an interpreter that exits while they work can abort."""
         self._writers.shutdown(wait=True)
+        self._maintenance.close()
 
     # --- where we are -------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -24,17 +24,19 @@ if TYPE_CHECKING:
     from lakewarden.lake.table import LakeTable
 
 
-def compact(store: Store, table: LakeTable, tiers: Sequence[int], fan: int) -> int:
+def compact(store: Store, table: LakeTable, tiers: Sequence[int], fan: int, among: range | None = None, most: int | None = None) -> int:
     """Merge what has gathered; gives how many files went. One commit; a file that someone else took meanwhile is looked at next time.
 
     Args:
         tiers: bytes from which a file has left each tier, smallest first; files beyond the last are left alone.
         fan: files of one tier in one partition that make a merge worth its while.
+        among: the tiers that are looked at; None: all.
+        most: how many merges at the most; None: all that are due.
 
     Raises:
         FencedError: a later epoch claimed the table; nothing was changed.
     """
-    merges = list(due(table.files(), tiers, fan))
+    merges = list(islice(due(table.files(), tiers, fan, among), most))
     if not merges:
         return 0
     made = [merged(store, table, group) for group in merges]
@@ -48,12 +50,12 @@ def compact(store: Store, table: LakeTable, tiers: Sequence[int], fan: int) -> i
     return len(gone)
 
 
-def due(files: Sequence[DataFile], tiers: Sequence[int], fan: int) -> Iterator[list[DataFile]]:
+def due(files: Sequence[DataFile], tiers: Sequence[int], fan: int, among: range | None = None) -> Iterator[list[DataFile]]:
     """Groups of files to merge, each into one; none is larger than its next tier's bound."""
     gathered: dict[tuple[int, tuple[str | None, ...]], list[DataFile]] = {}
     for file in files:
         tier = next((number for number, bound in enumerate(tiers) if file.size < bound), None)
-        if tier is not None:
+        if tier is not None and (among is None or tier in among):
             gathered.setdefault((tier, tuple(file.partition.values())), []).append(file)
     for (tier, _), some in gathered.items():
         if len(some) >= fan:

@@ -7,13 +7,14 @@ to a stop within an hour. The stream calls `Maintenance.look` beside its micro-b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from deltalake.exceptions import DeltaError
 
 from lakewarden.lake import published
-from lakewarden.lake.compaction import compact
+from lakewarden.lake.compaction import compact, due
 from lakewarden.lake.orders import awaited_files
 from lakewarden.lake.pins import pinned_files, pins
 from lakewarden.lake.store import storage_error
@@ -43,6 +44,12 @@ class Maintenance:
         self._last_vacuum: datetime | None = None
         self._last_clean: dict[str, datetime] = {}
         self._last_points: datetime | None = None
+        self._merger = ThreadPoolExecutor(1, thread_name_prefix="merge")
+        self._merging: Future[int] | None = None
+
+    def close(self) -> None:
+        """Wait for a merge that is under way."""
+        self._merger.shutdown(wait=True)
 
     def look(self, now: datetime) -> bool:
         """Do what is due; says whether a table's version moved.
@@ -56,9 +63,9 @@ class Maintenance:
         free = self._store.free_bytes()
         if free is not None and free < SPARE_BYTES:
             return False  # compaction writes before it frees; the next micro-batch says clearly that the disk is full
-        moved = False
+        moved = self._merge()
         for table in self._tables:
-            moved |= self.tidy(table, now)
+            moved |= self.tidy(table, now, among=range(1))
         if self._last_vacuum is None:
             self._last_vacuum = now
         elif (now - self._last_vacuum).total_seconds() >= max(60, self._settings.vacuum_grace_seconds / 4):
@@ -66,13 +73,33 @@ class Maintenance:
             self.vacuum(now)
         return moved
 
-    def tidy(self, table: LakeTable, now: datetime, fan: int | None = None) -> bool:
+    def _merge(self) -> bool:
+        """One merge of larger files at a time, beside the small ones: these go on gathering while it takes its seconds. Says if one ended.
+
+        Raises:
+            FencedError: a later epoch claimed the table.
+        """
+        settings, larger = self._settings, range(1, len(self._settings.tiers_bytes))
+        if self._merging is not None and not self._merging.done():
+            return False
+        moved = self._merging is not None and self._merging.result() > 0
+        self._merging = None
+        for table in self._tables:
+            if next(due(table.files(), settings.tiers_bytes, settings.compact_every, larger), None) is not None:
+                self._merging = self._merger.submit(
+                    compact, self._store, table, settings.tiers_bytes, settings.compact_every, larger, most=1
+                )
+                break
+        return moved
+
+    def tidy(self, table: LakeTable, now: datetime, fan: int | None = None, among: range | None = None) -> bool:
         """Compact one table where enough has gathered, checkpoint it and clean its log where that is due; says whether it moved.
 
         Args:
             fan: files of one tier in one partition that are merged; None: as the settings say.
+            among: the tiers that are looked at; None: all.
         """
-        gone = compact(self._store, table, self._settings.tiers_bytes, fan or self._settings.compact_every)
+        gone = compact(self._store, table, self._settings.tiers_bytes, fan or self._settings.compact_every, among)
         self._checkpoint(table, now)
         return gone > 0
 
