@@ -7,6 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import lakewarden
+from lakewarden.errors import LakeError, UsageError
 from lakewarden.lake.store import Store
 from lakewarden.operations.replay.sandbox import Sandbox
 
@@ -64,6 +66,145 @@ def test_4_2_5_old_and_new_are_compared_and_judged(lake, plan):
         "explained": "pass",
     }
     assert {row["table"] for row in report.data["rows"]} >= {"transactions_silver", "risk_scores_gold"}
+
+
+def test_4_2_2_readers_are_told_that_the_dates_are_under_replay(lake, plan):
+    replay_id, versions = plan.data["id"], dict(lake.house.published().versions)
+    lake.replay_freeze(replay_id)
+    assert replay_id in lake.status().data["published"]["notice"]
+    assert replay_id in lake.sql("SELECT 1 AS one").notice
+    assert lake.house.published().versions == versions
+    lake.replay_freeze(replay_id, thaw=True)
+    assert lake.status().data["published"]["notice"] is None
+
+
+def contents(lake) -> dict[str, tuple[int, int]]:
+    """Rows and a hash total of every table, at the published point."""
+    found = {name: lake.table(name).collect() for name in lake.house.tables}
+    return {name: (rows.height, int(rows.hash_rows().cast(pl.Int128).sum()) if rows.height else 0) for name, rows in found.items()}
+
+
+def stricter(lake) -> str:
+    """A release whose thresholds put more transactions into a higher band; its id."""
+    path = Path(lake.house.store.root) / "conf" / "settings.yaml"
+    path.write_text(path.read_text().replace("band_medium: 0.3\n", "band_medium: 0.1\n").replace("band_high: 0.8\n", "band_high: 0.35\n"))
+    return lake.release_create(reason="stricter bands").id
+
+
+@pytest.fixture
+def validated(lake) -> str:
+    """A replay of the date under stricter thresholds, run and validated; its id."""
+    plan = lake.replay_plan(DAY, DAY, release=stricter(lake), reason="stricter bands", settings={"max_band_move_share": 1.0})
+    lake.replay_run(plan.data["id"])
+    report = lake.replay_validate(plan.data["id"])
+    assert report.ok
+    assert report.data["differences"] > 0
+    return str(plan.data["id"])
+
+
+def test_4_2_6_the_replay_takes_the_place_of_the_date_and_of_nothing_else(lake, validated):
+    gold = lake.table("risk_scores_gold").filter(pl.col("event_date").cast(str) != DAY).sort("seq").collect()
+    bronze = lake.table("transactions_bronze").sort("seq").collect()
+    wanted = tables_of(lake, validated).scan("risk_scores_gold").sort("seq").collect()
+    swapped = lake.replay_swap(validated)
+    assert swapped.data["state"] == "swapped"
+    standing = lake.table("risk_scores_gold").sort("seq").collect()
+    assert standing.filter(pl.col("event_date").cast(str) == DAY).equals(wanted)
+    assert standing.filter(pl.col("event_date").cast(str) != DAY).equals(gold)
+    assert lake.table("transactions_bronze").sort("seq").collect().equals(bronze)
+    for day in (DAY, "2026-01-06"):
+        verified = lake.verify(day)
+        assert (verified.ok, verified.differences) == (True, 0), verified.first
+        assert lake.conserve(day).ok
+
+
+def test_4_2_6_the_swap_leaves_a_receipt_of_what_went_and_came(lake, validated):
+    number = lake.replay_swap(validated).data["receipt"]
+    receipt = lake.receipt_show(number).data
+    assert (receipt["kind"], receipt["reason"], receipt["plan"]["id"]) == ("replay.swap", "stricter bands", validated)
+    assert receipt["counts"]["risk_scores_gold out"] == receipt["counts"]["risk_scores_gold in"] > 0
+    assert receipt["hash_totals"]["risk_scores_gold before"] != receipt["hash_totals"]["risk_scores_gold after"]
+    assert receipt["tables"]["risk_scores_gold"]["after"] == lake.house.published().versions["risk_scores_gold"]
+    assert lake.receipts_verify().ok
+
+
+def test_4_2_6_an_undo_puts_back_exactly_what_was_there(lake, validated):
+    before = contents(lake)
+    lake.replay_swap(validated)
+    assert lake.replay_can_undo(validated).ok
+    lake.replay_undo(validated, "it was only tried")
+    assert contents(lake) == before
+    assert lake.replay_show(validated).data["state"] == "undone"
+    assert not lake.replay_can_undo(validated).ok
+    assert lake.verify(DAY).ok
+    assert lake.replay_validate(validated).ok
+    assert lake.replay_swap(validated).data["state"] == "swapped"
+
+
+def test_4_2_6_as_recorded_a_swapped_date_is_what_the_swap_made_of_it(lake, validated):
+    lake.replay_swap(validated)
+    again = lake.replay_plan(DAY, DAY, reason="is it still so?")
+    assert again.data["release"] == lake.replay_show(validated).data["plan"]["release"]
+    lake.replay_run(again.data["id"])
+    report = lake.replay_validate(again.data["id"])
+    assert (report.ok, report.data["differences"]) == (True, 0)
+    mixed = lake.replay_plan(DAY, "2026-01-06", reason="both")
+    assert [one["name"] for one in mixed.data["preconditions"] if not one["ok"]] == ["alike"]
+
+
+def test_4_2_6_a_second_person_approves_where_settings_ask_for_it(lake, validated, monkeypatch):
+    (Path(lake.house.store.root) / "conf" / "operations.yaml").write_text('second_person: ["replay.swap"]\n')
+    with pytest.raises(LakeError, match="second person"):
+        lake.replay_swap(validated)
+    with pytest.raises(UsageError, match="planned"):
+        lake.replay_approve(validated)
+    monkeypatch.setenv("LAKEWARDEN_ACTOR", "second.person")
+    other = lakewarden.open(lake.house.store.root)
+    other.replay_approve(validated)
+    other.replay_validate(validated)  # what was approved is no longer what stands
+    with pytest.raises(LakeError, match="second person"):
+        lake.replay_swap(validated)
+    other.replay_approve(validated)
+    swapped = lake.replay_swap(validated)
+    assert lake.receipt_show(swapped.data["receipt"]).data["approvals"][0]["who"] == "second.person"
+
+
+def test_4_2_6_what_was_validated_against_other_rows_is_not_swapped(lake, validated):
+    second = lake.replay_plan(DAY, DAY, reason="another one", release=stricter(lake), settings={"max_band_move_share": 1.0}).data["id"]
+    lake.replay_run(second)
+    lake.replay_validate(second)
+    lake.replay_swap(validated)
+    with pytest.raises(LakeError, match="replay validate"):
+        lake.replay_swap(second)
+    lake.replay_validate(second)
+    lake.replay_swap(second)
+    with pytest.raises(LakeError, match="undo that first"):
+        lake.replay_undo(validated, "the first one")
+    lake.replay_undo(second, "the second one")
+    lake.replay_undo(validated, "and the first one")
+    assert lake.verify(DAY).ok
+
+
+def test_4_2_6_what_is_not_pinned_any_more_can_not_be_undone(lake, validated):
+    lake.replay_swap(validated)
+    pin = next(one for one in lake.pins().data["pins"] if one["table"] == "risk_scores_gold")
+    lake.pin_release(pin["id"], "it was accepted")
+    answer = lake.replay_can_undo(validated)
+    assert not answer.ok
+    assert pin["id"] in answer.data["reason"]
+    with pytest.raises(LakeError, match="released"):
+        lake.replay_undo(validated, "too late")
+
+
+def test_4_2_7_clean_up_leaves_what_was_swapped_in_and_its_undo(lake, validated):
+    before = contents(lake)
+    lake.replay_swap(validated)
+    after = contents(lake)
+    assert lake.replay_clean(validated, archive=True).data["archived_rows"] > 0
+    assert contents(lake) == after
+    lake.replay_undo(validated, "it was only tried")
+    assert contents(lake) == before
+    assert lake.replay_show(validated).data["state"] == "cleaned"
 
 
 def test_4_2_7_clean_up_drops_the_sandbox_and_keeps_the_reports(lake, plan):

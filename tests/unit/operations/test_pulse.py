@@ -162,6 +162,9 @@ class Told:
     def published(self, batch: object) -> None:
         self.told.append(batch)
 
+    def release_changed(self, change: object) -> None:
+        self.told.append(str(change))
+
 
 def test_outlets_get_the_pulse_until_the_end(time):
     to, taken, third = recorder(time, Standing()), [], threading.Event()
@@ -204,3 +207,13 @@ def test_an_outlet_that_hangs_does_not_hold_the_end_for_long(time, monkeypatch):
     let_go.set()
     beating._thread.join(10)
     assert to.pulse().state == "stopped"
+
+
+def test_a_change_of_the_release_is_told_with_its_first_micro_batch(time):
+    told: list = []
+    to = recorder(time, Standing(), Told(told))
+    for number, release in enumerate(("r1", "r1", "r2", "r2")):
+        made = batch(number, time, [0.1])
+        made.release.id = release
+        to.took(made)
+    assert told == ["release r2 in force from micro-batch 2 (before: r1)"]
