@@ -144,7 +144,12 @@ def _wanted(lake: Lakehouse, asked: Request, before: str, name: str, known: Mapp
             state="nothing was changed; the release in force stays",
             next="lakewarden model list",
         )
-    stood = target.history(store) if asked.kind == ROLLBACK or not asked.model_only else []
+    why = [f"Version {asked.to} was named."]
+    stood: list[target.Stint] = []
+    try:
+        stood = target.history(store)
+    except LakeError as error:  # who names a version needn't wait until the receipts are mended
+        why.append(f"{error.what} So its release is the newest one that was made.")
     source = target.release_of(store, asked.to, stood, target.decided(lake))
     if source is None and (asked.to == SCORECARD or asked.kind == ROLLBACK or not asked.model_only):
         raise ModelError(
@@ -152,7 +157,6 @@ def _wanted(lake: Lakehouse, asked: Request, before: str, name: str, known: Mapp
             state="nothing was changed; the release in force stays",
             next=f'lakewarden model promote {asked.to} --reason "why" (takes the model under the present rules)',
         )
-    why = [f"Version {asked.to} was named."]
     if source is not None:
         why.append(f"Release {source} is the newest one with it, of those that decided something if there are any.")
         return Wanted(asked.to, source, releases.load(store, source).model, why)

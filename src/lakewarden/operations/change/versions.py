@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lakewarden.errors import ModelError
+from lakewarden.errors import LakeError, ModelError
 from lakewarden.lake import releases
 from lakewarden.models import registry, stages
 from lakewarden.operations.change import journal as papers
@@ -32,12 +32,12 @@ def listed(lake: Lakehouse) -> Report:
     in_force = None if present is None else target.version_of(store, present)
     found = stages.versions(registry.store_uri(store), name)
     rows = [_row(one, pinned.get(one.version, []), by_release, in_force) for one in reversed(found)]
-    changes = sorted(papers.listed(store), key=lambda one: str(one.state().get("time")), reverse=True)
+    changes = sorted((line(one) for one in papers.listed(store)), key=lambda row: str(row.get("planned", "")), reverse=True)
     production = next((one.version for one in found if registry.PRODUCTION in one.aliases), None)
     data: dict[str, Any] = {"rows": len(rows), "model": name, "in_force": in_force, "release": present, "production": production}
     if in_force != (production or SCORECARD):
         data["notice"] = f"the alias production is with version {production}, and the release in force has {in_force}"
-    return Report({**data, "versions": rows, "changes": [line(one) for one in changes]})
+    return Report({**data, "versions": rows, "changes": changes})
 
 
 def shown(lake: Lakehouse, version: str) -> Report:
@@ -77,8 +77,11 @@ def shown(lake: Lakehouse, version: str) -> Report:
 
 
 def line(journal: Journal) -> dict[str, Any]:
-    """What a list shows of a change."""
-    plan, state = journal.plan(), journal.state()
+    """What a list shows of a change; one that is damaged hides no other."""
+    try:
+        plan, state = journal.plan(), journal.state()
+    except LakeError as error:
+        return {"id": journal.id, "kind": None, "state": "damaged", "reason": error.what, "next": error.next}
     told = {"id": plan.id, "kind": plan.request.kind, "state": state["state"], "planned": plan.time, "who": plan.who}
     told |= {"alias": plan.request.alias, "from": plan.version_before if plan.release_after else plan.demoted, "to": plan.version_after}
     unfinished = state["state"] == papers.UNDER_WAY
@@ -91,7 +94,10 @@ def resume(change_id: str, kind: str) -> str:
 
 
 def _concerns(journal: Journal, version: str) -> bool:
-    plan = journal.plan()
+    try:
+        plan = journal.plan()
+    except LakeError:
+        return False
     return version in (plan.version_after, plan.version_before, plan.demoted)
 
 

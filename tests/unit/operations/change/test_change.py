@@ -217,3 +217,11 @@ def test_decisions_of_the_scorecard_and_into_a_file(lake, tmp_path):
     assert lake.model_decisions("2").data["rows"] == 0
     shown = lake.model_decisions("scorecard", band="LOW", first="2026-01-05", last="2026-01-05", out=tmp_path / "rows.csv").data
     assert shown["rows"] == pl.read_csv(tmp_path / "rows.csv").height
+
+
+def test_a_damaged_plan_is_listed_as_such(lake):
+    done = lake.model_rollback(reason=WHY)
+    lake.house.store.put(f"_changes/{done.data['id']}/plan.json", b"{}")
+    (row,) = lake.models().data["changes"]
+    assert (row["id"], row["state"]) == (done.data["id"], "damaged")
+    assert lake.model_show("1").data["changes"] == []
