@@ -5,27 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from lakewarden.engines.lineage import derived_tables, run_record
 from lakewarden.engines.port import Committed, MicroBatch
-from lakewarden.flow.behaviour import HORIZON_US, BehaviourState, rebuild_sharded
-from lakewarden.flow.deduplicate import DedupState
+from lakewarden.engines.state import CHUNK_ROWS, REMEMBERED, state_of
 from lakewarden.flow.labels import LabelIndex
-from lakewarden.flow.stages import FlowState
+from lakewarden.lake import history
 from lakewarden.lake.maintenance import Maintenance
 from lakewarden.tables import BRONZE, LABELS, PIPELINE_RUNS, SILVER
 
 if TYPE_CHECKING:
     from lakewarden.flow.release import Release
-    from lakewarden.flow.stages import Derived
+    from lakewarden.flow.stages import Derived, FlowState
     from lakewarden.lake.lakehouse import Lakehouse, Snapshot
-
-CHUNK_ROWS: Final = 500_000
-"""Rows of a replayed or rebuilt stretch held in memory at a time."""
 
 
 class EmbeddedEngine:
@@ -83,17 +79,6 @@ class EmbeddedEngine:
         """See `Engine.snapshot`."""
         return self.lake.snapshot()
 
-    def stretch(self, day: date) -> tuple[int, int] | None:
-        """See `Engine.stretch`."""
-        ends = (
-            self.lake.table(BRONZE.name)
-            .filter(pl.col("event_date") == day)
-            .select(pl.col("seq").min().alias("a"), pl.col("seq").max().alias("b"))
-            .collect()
-        )
-        first, last = ends.row(0)
-        return None if first is None else (int(first), int(last))
-
     def bronze_between(self, first_seq: int, last_seq: int) -> Iterator[pl.DataFrame]:
         """See `Engine.bronze_between`."""
         scan = self.lake.table(BRONZE.name)
@@ -103,29 +88,24 @@ class EmbeddedEngine:
             pinned = pl.struct("release_id", "labels_version").rle_id()
             yield from chunk.with_columns(pinned.alias("_run")).partition_by("_run", include_key=False, maintain_order=True)
 
-    def state_before(self, seq: int, release: Release, min_clock: int | None = None) -> FlowState:
+    def state_before(
+        self, seq: int, release: Release, min_clock: int | None = None, instead: tuple[int, pl.DataFrame] | None = None
+    ) -> FlowState:
         """See `Engine.state_before`."""
-        state = FlowState.empty()
-        silver = self.lake.tables[SILVER.name].scan()
-        before = silver.filter(pl.col("seq") < seq)
-        if min_clock is not None:
-            floor = min_clock - HORIZON_US
-            before = before.filter((pl.col("clock") >= floor) | (pl.col("party_clock") >= floor))
-        ends = before.select(pl.col("seq").min().alias("a"), pl.col("seq").max().alias("b")).collect()
-        if ends["a"][0] is not None:
-            for start in range(int(ends["a"][0]), int(ends["b"][0]) + 1, CHUNK_ROWS):
-                part = before.filter(pl.col("seq").is_between(start, start + CHUNK_ROWS - 1)).select(BehaviourState.NEEDS)
-                rebuild_sharded(part.sort("seq").collect(), release.settings, state.behaviour)
-        self._warm_dedup(state.dedup[0], silver.filter(pl.col("seq") < seq), release)
-        return state
+        # Who holds the lease knows what it wrote; anybody else must not look into the middle of an order.
+        silver = self.lake.tables[SILVER.name].scan() if self.lake.leased else self.lake.table(SILVER.name)
+        before = silver.filter(pl.col("seq") < seq, history.seen(self._blocks(), seq)).select(REMEMBERED)
+        if instead is not None:
+            derived = instead[1].filter(pl.col("seq") < seq, history.seen(self._blocks(), seq)).select(REMEMBERED)
+            before = pl.concat([before.filter(pl.col("seq") < instead[0]), derived.lazy()])
+        return state_of(before, release, min_clock)
 
-    def _warm_dedup(self, dedup: DedupState, before: pl.LazyFrame, release: Release) -> None:
-        newest = before.select(pl.col("arrival_time").max()).collect().item()
-        if newest is None:
-            return
-        horizon = pl.duration(hours=release.settings.dedup_horizon_hours)
-        recent = before.filter(pl.col("arrival_time") >= pl.lit(newest) - horizon).select(DedupState.NEEDS)
-        dedup.rebuild(recent.sort("seq").collect(), release)
+    def turns(self, first_seq: int, last_seq: int) -> list[int]:
+        """See `Engine.turns`."""
+        return history.turns(self._blocks(), first_seq, last_seq)
+
+    def _blocks(self) -> list[history.Block]:
+        return history.blocks(self.lake.store)
 
     def labels(self, version: int) -> LabelIndex:
         """See `Engine.labels`."""

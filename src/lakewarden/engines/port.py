@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -87,12 +87,19 @@ class Engine(Protocol):
         """Keep tail and log short, beside the writing of micro-batches; says whether table versions moved."""
         ...
 
-    def state_before(self, seq: int, release: Release, min_clock: int | None = None) -> FlowState:
-        """The stages' state as it was when `seq` arrived, from silver.
+    def state_before(
+        self, seq: int, release: Release, min_clock: int | None = None, instead: tuple[int, pl.DataFrame] | None = None
+    ) -> FlowState:
+        """The stages' state as it was when `seq` arrived, from silver; history that was brought in later is left out.
 
         Args:
             min_clock: earliest event time (microseconds) that will be asked for; None: any.
+            instead: a `seq`, and the rows of silver that count from there on instead of the stored ones.
         """
+        ...
+
+    def turns(self, first_seq: int, last_seq: int) -> list[int]:
+        """Places in a stretch, behind its first, at which the history that rows see becomes another one (`lake.history`)."""
         ...
 
     def labels(self, version: int) -> LabelIndex:
@@ -105,10 +112,6 @@ class Engine(Protocol):
 
     def snapshot(self) -> Snapshot:
         """All tables at the published point."""
-        ...
-
-    def stretch(self, day: date) -> tuple[int, int] | None:
-        """First and last `seq` of a date's events, None where it has none."""
         ...
 
     def bronze_between(self, first_seq: int, last_seq: int) -> Iterator[pl.DataFrame]:

@@ -104,6 +104,11 @@ class Lakehouse:
             )
         return cls(store, settings or LakeSettings())
 
+    @property
+    def leased(self) -> bool:
+        """Whether the tables are claimed here, under the lake's lease."""
+        return self._lease is not None
+
     def published(self) -> PublishedPoint:
         """The present published point."""
         return published.read(self.store)

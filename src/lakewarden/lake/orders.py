@@ -52,6 +52,7 @@ class Order:
         rebuild: whether the stages' state is another one afterwards.
         pin_days: how long what it replaces stays.
         receipt: what its receipt says besides.
+        history: first and last `seq` of the history that it brings in front of all events that there are (`lake.history`).
     """
 
     number: int
@@ -67,6 +68,7 @@ class Order:
     rebuild: bool = False
     pin_days: float = 30.0
     receipt: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[int, int] | None = None
 
     @classmethod
     def from_json(cls, data: bytes) -> Order:
@@ -75,7 +77,8 @@ class Order:
         changes = {
             name: Change(Rows(**_rows(change["rows"])), pins.data_files(change["incoming"])) for name, change in fields["changes"].items()
         }
-        return cls(**{**fields, "changes": changes})
+        history = fields.get("history")
+        return cls(**{**fields, "changes": changes, "history": None if history is None else (history[0], history[1])})
 
 
 def _rows(fields: Mapping[str, Any]) -> dict[str, Any]:

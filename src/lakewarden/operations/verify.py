@@ -6,7 +6,7 @@ state before it from silver (architecture: "Order, windows, money").
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -15,13 +15,16 @@ import polars as pl
 
 from lakewarden.audit.verification import EXAMPLES, Comparison, Difference, compare
 from lakewarden.errors import LakeError
+from lakewarden.lake.history import regions
 from lakewarden.operations.derivation import Loaded, derive
 from lakewarden.operations.in_effect import on_date
-from lakewarden.tables import ALERTS, DLQ, DUPLICATES, GOLD, SILVER
+from lakewarden.tables import ALERTS, BRONZE, DLQ, DUPLICATES, GOLD, SILVER
 
 if TYPE_CHECKING:
     from lakewarden.engines.port import Engine
     from lakewarden.flow.release import Release
+    from lakewarden.lake.history import Block
+    from lakewarden.lake.lakehouse import Snapshot
     from lakewarden.operations.in_effect import Standing
     from lakewarden.progress import OnProgress
 
@@ -71,17 +74,24 @@ class Part:
     rows: tuple[int, int]
 
 
-def parts(stretch: tuple[int, int], standing: Standing | None) -> list[Part]:
+def parts(stretches: list[tuple[int, int]], standing: Standing | None) -> list[Part]:
     """How a date is derived again: as the replay that was swapped in over it did, and what arrived after that as recorded.
 
     Args:
-        stretch: first and last `seq` of the date's events.
+        stretches: first and last `seq` of the date's events, apart for each block of history and for what came as it arrived.
     """
     if standing is None:
-        return [Part(stretch, None, stretch)]
-    first, last = stretch
+        return [Part(stretch, None, stretch) for stretch in stretches]
+    first, last = stretches[0][0], stretches[-1][1]
     found = [Part((standing.stretch[0], min(last, standing.cut)), standing.release, (first, standing.cut))]
     return found if last <= standing.cut else [*found, Part((standing.cut + 1, last), None, (standing.cut + 1, last))]
+
+
+def arrivals(snapshot: Snapshot, day: date, known: Sequence[Block]) -> list[tuple[int, int]]:
+    """First and last `seq` of a date's events at a published point, apart for each block of history; none where it has no events."""
+    of_day = snapshot.scan(BRONZE.name).filter(pl.col("event_date") == day).select("seq", regions(known).alias("region"))
+    ends = of_day.group_by("region").agg(pl.col("seq").min().alias("a"), pl.col("seq").max().alias("b")).sort("region").collect()
+    return [(int(first), int(last)) for _, first, last in ends.iter_rows()]
 
 
 def verify(
@@ -90,6 +100,7 @@ def verify(
     *,
     load: Callable[[str], Release],
     standing: Callable[[int], list[Standing]],
+    blocks: Sequence[Block] = (),
     code_version: str,
     monotonic: Callable[[], float],
     on_progress: OnProgress | None = None,
@@ -99,21 +110,22 @@ def verify(
     Args:
         load: gives a release by its id.
         standing: what is in effect at the newest order of a published point.
+        blocks: the history that was brought in.
 
     Raises:
         LakeError: the date has no events in bronze.
     """
     started = monotonic()
     snapshot = engine.snapshot()
-    stretch = engine.stretch(day)
-    if stretch is None:
+    stretches = arrivals(snapshot, day, blocks)
+    if not stretches:
         raise LakeError(
             f"There are no events of {day} in bronze.", state="nothing was changed", next="lakewarden status (shows the dates there are)"
         )
     found: dict[str, list[Comparison]] = {spec.name: [] for spec in VERIFIED}
     known: dict[str, Release] = {}
     in_force = on_date(standing(snapshot.point.order), day)
-    for part in parts(stretch, in_force):
+    for part in parts(stretches, in_force):
         releases = Loaded(load, part.only, known)
         for chunk in derive(engine, part.stretch, releases, what="verifying", on_progress=on_progress):
             within = (
@@ -125,7 +137,7 @@ def verify(
                 stored = snapshot.scan(spec.name).filter(*within).collect()
                 found[spec.name].append(compare(spec, stored, derived.with_columns(pl.lit(chunk.release.id).alias("release_id"))))
     for spec in VERIFIED:
-        outside = snapshot.scan(spec.name).filter(pl.col("event_date") == day, ~pl.col("seq").is_between(*stretch)).collect()
+        outside = snapshot.scan(spec.name).filter(pl.col("event_date") == day, ~pl.col("seq").is_between(stretches[0][0], stretches[-1][1])).collect()
         if outside.height:
             found[spec.name].append(compare(spec, outside, outside.clear()))
     swapped = f"{in_force.subject} was swapped in over this date (order {in_force.order}). " if in_force else ""

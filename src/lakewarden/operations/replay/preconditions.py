@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from lakewarden.errors import LakewardenError
+from lakewarden.lake.lease import holder
 from lakewarden.operations.replay.plan import Precondition
 from lakewarden.tables import BRONZE, PIPELINE_RUNS
 
@@ -97,9 +98,12 @@ def _is_complete(snapshot: Snapshot, stretch: tuple[int, int]) -> Precondition:
 def _is_published(lake: Lakehouse, snapshot: Snapshot, scope: Scope) -> Precondition:
     newest = lake.tables[BRONZE.name].scan()
     behind = newest.filter(scope.range, pl.col("batch") > snapshot.point.batch).select(pl.len()).collect().item()
+    if behind and holder(lake.store) is None:
+        told = f"{behind:,} events of these dates are in bronze and not published, and no stream is at work on them: it was killed."
+        return Precondition("published", False, told, "lakewarden stream (finishes them), then plan again")
     if behind:
-        told = f"{behind:,} events of these dates are in bronze and not published yet: the stream is at work on them, or was killed."
-        return Precondition("published", False, told, "lakewarden status; plan again when the stream has published them")
+        told = f"A stream is at work on {behind:,} further events of these dates; they are no part of the replay, and stay."
+        return Precondition("published", True, told)
     return Precondition("published", True, f"All events of these dates in bronze are published (point {snapshot.point.point}).")
 
 
