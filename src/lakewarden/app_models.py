@@ -194,7 +194,7 @@ class Models(Replays):
             self._incidents().get(asked.incident)
         if dry_run:
             plan = building.build(self.house, asked, who=Author.of_this_process().actor, now=utc_now())
-            return standing.Report({**plan.to_dict(), "stored": False}, ok=plan.ok)
+            return standing.Report({**plan.explained(), "stored": False}, ok=plan.ok)
         ledger = self._ready()
         with self._alone():
             begun = papers.unfinished(self.house.store)

@@ -89,7 +89,7 @@ def test_6_2_1_the_last_known_good_version_is_found_and_the_plan_says_why(lake):
     assert "was in force from" in plan["why"][0]
     assert "(receipt " in plan["why"][0]
     assert "decided" in plan["why"][1]
-    changed = {row["part"] for row in plan["parts"] if row["changes"]}
+    changed = {row["part"] for row in plan["parts_changed"]}
     assert changed == {"model", "setting band_high"}  # the thresholds of that release come with it
     passed = [(row["model_version"], row["taken"], row["not_taken_because"]) for row in plan["considered"]]
     assert passed[:2] == [("1", False, "it decided nothing"), ("1", True, None)]

@@ -269,7 +269,12 @@ def _end(face: Face, of: Lake, done: Report, watch: str | None, interval: float 
 
     typer.echo(f"{done.data['id']}: release {done.data['release']} is in force, receipt {done.data['receipt']}. Watching.", err=True)
     seen = _watched(face, of, str(done.data["id"]), watch, interval)
-    face.show(Report({**done.data, "watch": {name: value for name, value in seen.data.items() if name != "id"}}, ok=done.ok and seen.ok))
+    verdict = {"stabilised": seen.data["stabilised"]}
+    face.show(
+        Report(
+            {**done.data, **verdict, "watch": {name: value for name, value in seen.data.items() if name != "id"}}, ok=done.ok and seen.ok
+        )
+    )
 
 
 def _watched(face: Face, of: Lake, change: str, length: str, interval: float | None) -> Report:

@@ -240,7 +240,7 @@ def _preconditions(store: Store, uri: str, name: str, asked: Request, wanted: Wa
     if asked.kind == PROMOTE and asked.alias == registry.STAGING:
         return found
     told = f"Version {before} is in production, and version {wanted.version} is another one."
-    return [*found, Precondition("another version", before != wanted.version, told, "lakewarden model list")]
+    return [*found, Precondition("another version", before != wanted.version, told)]
 
 
 def _features(uri: str, name: str, model: releases.ModelRef) -> None:

@@ -128,6 +128,18 @@ class Plan:
         content: dict[str, Any] = plain(self._content())
         return {"ok": self.ok, "id": self.id, **content, "steps": [{"step": name, "does": does} for name, does in self.steps.items()]}
 
+    def explained(self) -> dict[str, Any]:
+        """The plan in the order of reading, for `--dry-run`: JSON-ready, of the parts those that change."""
+        content = self.to_dict()
+        first = ("ok", "id", "who", "model", "version_before", "version_after", "release_before", "release_after", "source", "demoted")
+        last = ("why", "notes", "edits", "steps", "preconditions", "considered", "request")
+        return {
+            **{name: content[name] for name in first},
+            "parts_changed": [row for row in content["parts"] if row["changes"]],
+            "parts_unchanged": sum(not row["changes"] for row in content["parts"]),
+            **{name: content[name] for name in last},
+        }
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], change_id: str) -> Plan:
         """Read what `to_dict` gave.
