@@ -319,6 +319,7 @@ class Lake(Swaps, Models):
             LakeError: the date has no events, or a part of a release is missing.
         """
         from lakewarden.engines.embedded import EmbeddedEngine
+        from lakewarden.lake import history
         from lakewarden.lake.release_loader import materialise
         from lakewarden.operations import in_effect, verify
 
@@ -329,6 +330,7 @@ class Lake(Swaps, Models):
                 as_date(day),
                 load=lambda release_id: materialise(self.house.store, release_id),
                 standing=lambda newest: in_effect.in_effect(self.house.store, newest),
+                blocks=history.blocks(self.house.store),
                 code_version=code_version(),
                 monotonic=time.monotonic,
                 on_progress=on_progress,

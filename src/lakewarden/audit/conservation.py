@@ -5,6 +5,7 @@ The statement of a date is the evidence that no event was lost and none was writ
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -76,10 +77,17 @@ def state(snapshot: Snapshot, day: date, release: Release, seconds: float) -> St
 
     Amounts are summed exactly, in thousandths of a unit, by currency; a dead letter whose amount can't be read has none on either side.
     """
-    rows = {
-        name: snapshot.scan(name).filter(pl.col("event_date") == day)
-        for name in (BRONZE.name, SILVER.name, GOLD.name, ALERTS.name, DLQ.name, DUPLICATES.name)
-    }
+    counts, amounts, equations = stated(lambda name: snapshot.scan(name).filter(pl.col("event_date") == day), release)
+    return Statement(day, snapshot.point.point, counts, amounts, (*received(snapshot.scan), *equations), seconds)
+
+
+def stated(scan: Callable[[str], pl.LazyFrame], release: Release) -> tuple[dict[str, int], dict[str, dict[str, str]], list[Check]]:
+    """Counts, amounts by currency and equations of some rows of the tables.
+
+    Args:
+        scan: gives those rows of a table.
+    """
+    rows = {name: scan(name) for name in (BRONZE.name, SILVER.name, GOLD.name, ALERTS.name, DLQ.name, DUPLICATES.name)}
     counts = {
         "bronze": _count(rows[BRONZE.name]),
         "silver": _count(rows[SILVER.name]),
@@ -88,51 +96,43 @@ def state(snapshot: Snapshot, day: date, release: Release, seconds: float) -> St
         "gold": _count(rows[GOLD.name]),
         "alerts": _count(rows[ALERTS.name]),
     }
-    parts = pl.concat([rows[name].select("seq") for name in (SILVER.name, DLQ.name, DUPLICATES.name)]).collect()
-    bronze_seq = rows[BRONZE.name].select("seq").collect()
-    gold_seq = rows[GOLD.name].select("seq").collect()
-    silver_seq = rows[SILVER.name].select("seq").collect()
     came, went = _bronze_amounts(rows[BRONZE.name], release), _amounts(rows)
-    checks = [
-        *_received(snapshot),
-        Check(
-            "bronze = silver + dead letters + duplicates",
-            counts["bronze"],
-            counts["silver"] + counts["dead_letters"] + counts["duplicates"],
-        ),
+    currencies = sorted({*came, *went})
+    amounts = {c: {"bronze": _units(came.get(c, 0)), "accounted": _units(went.get(c, 0))} for c in currencies}
+    return counts, amounts, [*_by_count(rows, counts), *(_by_amount(c, came.get(c, 0), went.get(c, 0)) for c in currencies)]
+
+
+def _by_count(rows: Mapping[str, pl.LazyFrame], counts: Mapping[str, int]) -> list[Check]:
+    parts = pl.concat([rows[name].select("seq") for name in (SILVER.name, DLQ.name, DUPLICATES.name)]).collect()
+    bronze_seq, gold_seq, silver_seq = (rows[name].select("seq").collect() for name in (BRONZE.name, GOLD.name, SILVER.name))
+    accounted = counts["silver"] + counts["dead_letters"] + counts["duplicates"]
+    in_one = parts.join(bronze_seq, on="seq", how="semi")["seq"].n_unique()
+    scored = gold_seq.join(silver_seq, on="seq", how="semi")["seq"].n_unique()
+    return [
+        Check("bronze = silver + dead letters + duplicates", counts["bronze"], accounted),
         Check("silver = gold", counts["silver"], counts["gold"]),
-        Check(
-            "every event stands in exactly one of them", bronze_seq.height, parts.join(bronze_seq, on="seq", how="semi")["seq"].n_unique()
-        ),
+        Check("every event stands in exactly one of them", bronze_seq.height, in_one),
         Check("no event stands in two of them", parts.height, parts["seq"].n_unique()),
-        Check(
-            "every silver row is scored once",
-            silver_seq["seq"].n_unique(),
-            gold_seq.join(silver_seq, on="seq", how="semi")["seq"].n_unique(),
-        ),
-        *(
-            Check(
-                f"amount of bronze = silver + dead letters + duplicates, {currency} (thousandths)",
-                came.get(currency, 0),
-                went.get(currency, 0),
-            )
-            for currency in sorted({*came, *went})
-        ),
+        Check("every silver row is scored once", silver_seq["seq"].n_unique(), scored),
     ]
-    amounts = {c: {"bronze": _units(came.get(c, 0)), "accounted": _units(went.get(c, 0))} for c in sorted({*came, *went})}
-    return Statement(day, snapshot.point.point, counts, amounts, tuple(checks), seconds)
 
 
-def _received(snapshot: Snapshot) -> list[Check]:
-    """What the stream recorded as received, against bronze, over the whole lake: `seq` is dense, so a gap or a double shows."""
-    runs = snapshot.scan(PIPELINE_RUNS.name).select(pl.col("received").sum(), pl.col("last_seq").max()).collect()
-    bronze = (
-        snapshot.scan(BRONZE.name).select(pl.len().alias("rows"), pl.col("seq").n_unique().alias("unique"), pl.col("seq").max()).collect()
-    )
-    last = runs["last_seq"][0]
+def _by_amount(currency: str, came: int, went: int) -> Check:
+    return Check(f"amount of bronze = silver + dead letters + duplicates, {currency} (thousandths)", came, went)
+
+
+def received(scan: Callable[[str], pl.LazyFrame]) -> list[Check]:
+    """What was recorded as received, against bronze, over all rows: `seq` is dense, so a gap or a double shows.
+
+    Live events begin at 0, and history is brought in right below the lowest place that there was.
+    """
+    runs = scan(PIPELINE_RUNS.name).select(pl.col("received").sum(), pl.col("first_seq").min(), pl.col("last_seq").max()).collect()
+    bronze = scan(BRONZE.name).select(pl.len().alias("rows"), pl.col("seq").n_unique().alias("unique")).collect()
+    first, last = runs["first_seq"][0], runs["last_seq"][0]
+    expected = 0 if last is None else int(last) - min(0, int(first)) + 1
     return [
         Check("received = bronze (all dates)", int(runs["received"][0]), int(bronze["rows"][0])),
-        Check("arrivals have no gap and no double (all dates)", 0 if last is None else int(last) + 1, int(bronze["unique"][0])),
+        Check("arrivals have no gap and no double (all dates)", expected, int(bronze["unique"][0])),
     ]
 
 
@@ -153,7 +153,7 @@ def _sum(rows: pl.DataFrame) -> dict[str, int]:
     return {currency: int(total) for currency, total in summed.iter_rows()}
 
 
-def _amounts(rows: dict[str, pl.LazyFrame]) -> dict[str, int]:
+def _amounts(rows: Mapping[str, pl.LazyFrame]) -> dict[str, int]:
     return _sum(pl.concat([rows[name].select("amount", "currency") for name in (SILVER.name, DLQ.name, DUPLICATES.name)]).collect())
 
 

@@ -61,7 +61,7 @@ def seen(known: Sequence[Block], seq: int) -> pl.Expr:
 
 
 def turns(known: Sequence[Block], first: int, last: int) -> list[int]:
-    """The places behind `first`, up to `last`, at which the rows that are seen become others: a block drops out of sight, or comes into it."""
+    """The places behind `first`, up to `last`, at which a block drops out of sight or comes into it."""
     places = {place for block in known if block.seen_from != block.last + 1 for place in (block.last + 1, block.seen_from)}
     return sorted(place for place in places if first < place <= last)
 

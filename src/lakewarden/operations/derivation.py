@@ -32,8 +32,14 @@ class Reader(Protocol):
         """See `Engine.snapshot`."""
         ...
 
-    def state_before(self, seq: int, release: Release, min_clock: int | None = None) -> FlowState:
+    def state_before(
+        self, seq: int, release: Release, min_clock: int | None = None, instead: tuple[int, pl.DataFrame] | None = None
+    ) -> FlowState:
         """See `Engine.state_before`."""
+        ...
+
+    def turns(self, first_seq: int, last_seq: int) -> list[int]:
+        """See `Engine.turns`."""
         ...
 
     def labels(self, version: int) -> LabelIndex:
@@ -104,22 +110,30 @@ def derive(
         chunk_rows: most rows of a chunk; None: as many as the engine reads at a time.
     """
     state: FlowState | None = None
-    for number, bronze in enumerate(_bronze(reader, stretch, chunk_rows)):
+    turns = reader.turns(*stretch)
+    kept: list[pl.DataFrame] = []
+    for number, bronze in enumerate(_bronze(reader, stretch, turns, chunk_rows)):
         release = releases.for_rows(bronze)
         rows = decode_events(bronze, release)
-        if state is None or not state.fits(release):  # a release may remember ids for longer than the one before it
-            state = reader.state_before(int(bronze["seq"][0]), release, earliest(reader.snapshot(), stretch))
+        first = int(bronze["seq"][0])
+        if state is None or first in turns or not state.fits(release):  # a release may remember ids for longer than the one before it
+            instead = (stretch[0], pl.concat(kept)) if kept else None
+            state = reader.state_before(first, release, earliest(reader.snapshot(), stretch), instead)
         derived = run_flow(rows, Context(release, state, reader.labels(int(bronze["labels_version"][0]))))
+        if turns and first < turns[-1]:  # what lies before a turn is folded again there, as it is derived here
+            kept.append(derived.silver)
         chunk = Chunk(number, bronze, release, derived)
         yield chunk
         if on_progress is not None:
             on_progress(Progress(chunk.last_seq - stretch[0] + 1, stretch[1] - stretch[0] + 1, what))
 
 
-def _bronze(reader: Reader, stretch: tuple[int, int], chunk_rows: int | None) -> Iterator[pl.DataFrame]:
-    step = chunk_rows or stretch[1] - stretch[0] + 1
-    for first in range(stretch[0], stretch[1] + 1, step):
-        yield from reader.bronze_between(first, min(first + step - 1, stretch[1]))
+def _bronze(reader: Reader, stretch: tuple[int, int], turns: list[int], chunk_rows: int | None) -> Iterator[pl.DataFrame]:
+    begins = [stretch[0], *turns]
+    for begin, end in zip(begins, [*(turn - 1 for turn in turns), stretch[1]], strict=True):
+        step = chunk_rows or end - begin + 1
+        for first in range(begin, end + 1, step):
+            yield from reader.bronze_between(first, min(first + step - 1, end))
 
 
 def earliest(snapshot: Snapshot, stretch: tuple[int, int]) -> int:

@@ -160,4 +160,5 @@ def tables(lake: Lakehouse) -> Report:
 def newest_checks(lake: Lakehouse) -> pl.DataFrame:
     """Rows of `dq_results` of the newest micro-batches that readers see."""
     snapshot = lake.snapshot((DQ_RESULTS.name,))
-    return snapshot.scan(DQ_RESULTS.name).filter(pl.col("batch") > snapshot.point.batch - NEWEST_BATCHES).collect()
+    least = max(snapshot.point.batch - NEWEST_BATCHES, -1)  # history's micro-batches have negative numbers, and say nothing of today
+    return snapshot.scan(DQ_RESULTS.name).filter(pl.col("batch") > least).collect()

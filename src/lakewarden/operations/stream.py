@@ -116,6 +116,7 @@ class Stream:
         self._next_seq = self._engine.next_arrival()[0]
         if halfway:
             self._job.orders.conclude(newest, self._next_seq)
+            self._state = None  # what comes next sees what they brought in; what was finished just now doesn't
         elif newest >= 0:
             self._engine.publish(newest, self._clocks.now())
         self.totals.recovered = len(pending)

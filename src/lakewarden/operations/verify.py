@@ -137,7 +137,8 @@ def verify(
                 stored = snapshot.scan(spec.name).filter(*within).collect()
                 found[spec.name].append(compare(spec, stored, derived.with_columns(pl.lit(chunk.release.id).alias("release_id"))))
     for spec in VERIFIED:
-        outside = snapshot.scan(spec.name).filter(pl.col("event_date") == day, ~pl.col("seq").is_between(stretches[0][0], stretches[-1][1])).collect()
+        beyond = ~pl.col("seq").is_between(stretches[0][0], stretches[-1][1])
+        outside = snapshot.scan(spec.name).filter(pl.col("event_date") == day, beyond).collect()
         if outside.height:
             found[spec.name].append(compare(spec, outside, outside.clear()))
     swapped = f"{in_force.subject} was swapped in over this date (order {in_force.order}). " if in_force else ""

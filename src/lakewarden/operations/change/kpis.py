@@ -59,10 +59,9 @@ def _p95(latencies: Sequence[tuple[int, float]]) -> float | None:
 
 
 def stretch(lake: Lakehouse, wanted: pl.Expr) -> tuple[int, int] | None:
-    """First and last micro-batch of the run records that a filter leaves; None where it leaves none. History that was loaded is left out."""
-    first, last = (
-        lake.table(PIPELINE_RUNS.name).filter(wanted, pl.col("batch") >= 0).select(pl.col("batch").min(), pl.col("batch").max().alias("l")).collect().row(0)
-    )
+    """First and last micro-batch of the run records that a filter leaves, loaded history left out; None where it leaves none."""
+    left = lake.table(PIPELINE_RUNS.name).filter(wanted, pl.col("batch") >= 0)
+    first, last = left.select(pl.col("batch").min(), pl.col("batch").max().alias("l")).collect().row(0)
     return None if first is None else (first, last)
 
 

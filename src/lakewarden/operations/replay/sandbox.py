@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -32,14 +33,15 @@ class Sandbox:
 
     Args:
         journal: the store of the replay, rooted at `_replays/<id>`; the sandbox's own is rooted at `sandbox` below it.
+        tables: those that it has, by the name that they have in production.
 
     Raises (all methods): StorageError when the storage refuses.
     """
 
-    def __init__(self, journal: Store) -> None:
+    def __init__(self, journal: Store, tables: Mapping[str, TableSpec] = REPLAYED) -> None:
         self._journal = journal
         self.store = Store(journal.uri(FOLDER), create=True)
-        self.tables = {name: LakeTable(self.store, replace(spec, name=name + SUFFIX)) for name, spec in REPLAYED.items()}
+        self.tables = {name: LakeTable(self.store, replace(spec, name=name + SUFFIX)) for name, spec in tables.items()}
 
     def create(self) -> None:
         """Create the tables, empty; those that are there stay as they are."""

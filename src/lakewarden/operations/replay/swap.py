@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lakewarden.errors import LakeBusyError, LakeError
+from lakewarden.errors import LakeError
 from lakewarden.lake import orders, pins
 from lakewarden.lake.exchange import Rows, sorted_out, split
 from lakewarden.lake.orders import Change, Order
 from lakewarden.operations.in_effect import Standing, in_effect
+from lakewarden.operations.ordering import given, newest_order, note, settle, staged
 from lakewarden.operations.replay import approval
 from lakewarden.operations.replay import journal as papers
 from lakewarden.operations.replay.sandbox import FOLDER, REPLAYED, Sandbox
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lakewarden.operations.replay.journal import Journal
     from lakewarden.operations.replay.plan import Plan
     from lakewarden.settings import OperationSettings
+
+__all__ = ["settle"]
 
 SWAP: Final = "replay.swap"
 UNDO: Final = "replay.undo"
@@ -48,7 +51,7 @@ def order_swap(house: Lakehouse, journal: Journal, author: Author, settings: Ope
     journal.require(papers.VALIDATED)
     plan, report = journal.plan(), journal.report()
     assert report is not None
-    newest = _newest_order(house)
+    newest = newest_order(house)
     _unchanged(house, plan, report)
     approvals = approval.required(journal, plan, report, settings)
     rows = replaced(plan)
@@ -57,8 +60,9 @@ def order_swap(house: Lakehouse, journal: Journal, author: Author, settings: Ope
         there = sum(file.rows for file in sorted_out(house.store, house.tables[name], meant).whole)
         if name in report["rows_out"] and there != report["rows_out"][name]:
             raise _stale(plan, f"{name} has {there:,} rows of these dates, and had {report['rows_out'][name]:,} when it was validated")
-    changes = {name: Change(rows[name], _staged(house, journal, plan, name)) for name in rows}
-    attempt = 1 + sum(order.kind == SWAP and order.subject == plan.id for order in _all(house))
+    sandbox = Sandbox(journal.store)
+    changes = {name: Change(rows[name], staged(house, journal, FOLDER, sandbox.tables[name], name)) for name in rows}
+    attempt = 1 + sum(order.kind == SWAP and order.subject == plan.id for order in given(house))
     order = Order(
         number=newest + 1,
         kind=SWAP,
@@ -83,7 +87,7 @@ def order_swap(house: Lakehouse, journal: Journal, author: Author, settings: Ope
         },
     )
     orders.place(house.store, order)
-    _ordered(journal, order, now)
+    note(journal, order, now)
     return order
 
 
@@ -103,7 +107,7 @@ def order_undo(
         raise LakeError(
             f"{plan.id} can't be undone: {answer.reason}", state="nothing was changed", next=f"lakewarden replay show {plan.id}"
         )
-    newest, swap = _newest_order(house), orders.get(house.store, answer.order)
+    newest, swap = newest_order(house), orders.get(house.store, answer.order)
     changes = {name: Change(_brought_in(plan, name), _pinned(house, swap, name)) for name in swap.changes}
     order = Order(
         number=newest + 1,
@@ -129,32 +133,8 @@ def order_undo(
         },
     )
     orders.place(house.store, order)
-    _ordered(journal, order, now)
+    note(journal, order, now)
     return order
-
-
-def settle(house: Lakehouse, journal: Journal, now: datetime) -> orders.Done | None:
-    """Bring a replay's journal up to what became of its order; gives that, or None while the order waits or where there is none."""
-    state = journal.state()
-    for number in (one for one in orders.numbers(house.store) if one > state.get("order", -1)):
-        if (given := orders.get(house.store, number)).subject == journal.id:  # given, and its giver was killed before saying so here
-            _ordered(journal, given, now)
-            state = journal.state()
-    if state["state"] != papers.ORDERED:
-        return None
-    number = int(state["order"])
-    ended = orders.done(house.store, number)
-    if ended is not None:
-        gone = state["after"] == papers.UNDONE and state.get("sandbox") == "removed"
-        journal.move(papers.CLEANED if gone else state["after"], now, point=ended.point, swap_seconds=ended.seconds)
-    elif orders.verdict(house.store, number) == orders.CALLED_OFF:
-        journal.move(state["before"], now)
-    return ended
-
-
-def _ordered(journal: Journal, order: Order, now: datetime) -> None:
-    before, after = (papers.VALIDATED, papers.SWAPPED) if order.kind == SWAP else (papers.SWAPPED, papers.UNDONE)
-    journal.move(papers.ORDERED, now, order=order.number, before=before, after=after)
 
 
 def can_undo(house: Lakehouse, journal: Journal, now: datetime) -> CanUndo:
@@ -206,43 +186,9 @@ def _standing(plan: Plan, number: int) -> dict[str, Any]:
     return Standing(number, plan.id, plan.dates, plan.cut, plan.stretch, plan.release, plan.settings.chunk_rows).to_dict()
 
 
-def _staged(house: Lakehouse, journal: Journal, plan: Plan, name: str) -> tuple[DataFile, ...]:
-    """Give each file of a sandbox table a second name in production's folder; it belongs to no version there yet."""
-    table = Sandbox(journal.store).tables[name]
-    table.refresh()
-    found = []
-    for file in table.files():
-        folder, _, own = file.path.rpartition("/")
-        path = f"{folder}{'/' if folder else ''}{plan.id}-{own}"
-        house.store.link(f"{papers.FOLDER}/{plan.id}/{FOLDER}/{table.spec.name}/{file.path}", f"{name}/{path}")
-        found.append(type(file)(path, file.size, file.partition, file.rows, file.stats, file.modified))
-    return tuple(found)
-
-
-def _newest_order(house: Lakehouse) -> int:
-    """The number of the newest order, none being under way.
-
-    Raises:
-        LakeBusyError: one is.
-    """
-    waiting = orders.pending(house.store)
-    if waiting:
-        one = waiting[0]
-        raise LakeBusyError(
-            f"Order {one.number} ({one.kind} of {one.subject}, given by {one.who} at {one.time}) is under way.",
-            state="nothing was changed by this command",
-            next=f"lakewarden replay {one.kind.rpartition('.')[2]} {one.subject} (finishes it), then run the command again",
-        )
-    return max(orders.numbers(house.store), default=-1)
-
-
-def _all(house: Lakehouse) -> list[Order]:
-    return [orders.get(house.store, number) for number in orders.numbers(house.store)]
-
-
 def _unchanged(house: Lakehouse, plan: Plan, report: Mapping[str, Any]) -> None:
     """Refuse what was validated against tables that another order has changed since, in the same dates."""
-    for order in _all(house):
+    for order in given(house):
         told = order.standing or (orders.get(house.store, order.undoes).standing if order.undoes is not None else None)
         if order.number <= report["order"] or told is None or orders.done(house.store, order.number) is None:
             continue
