@@ -115,8 +115,10 @@ class Telemetry:
         outlets: dict[str, Callable[[Pulse], None]] = {"lake": self._keep, "incidents": attention}
         if self._log is not None:
             outlets["log"] = self._log.pulse
-        with self._open, Heartbeat(self.recorder, outlets):
-            yield
+        with self._open:
+            self._to_log(lambda log: log.pulse(self.recorder.pulse()))  # here, so that a quick recovery isn't told before the start
+            with Heartbeat(self.recorder, outlets):
+                yield
 
     def gap(self, gap: Gap, incident_id: str) -> None:
         """A gap in the source opened an incident."""
