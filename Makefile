@@ -45,6 +45,7 @@ bench: $(READY) ## measure (ONLY="latency memory" for some), and write benchmark
 soak: $(READY) ## FAULTS=200 faults, BATCHES=20000 micro-batches, MINUTES=5 at RATE=1200: nothing is lost, doubled, or grows
 	$(BIN)/python benchmarks/soak_faults.py --faults $(FAULTS)
 	$(BIN)/python benchmarks/soak_batches.py --batches $(BATCHES)
+	LAKEWARDEN_KILLS=50 $(BIN)/pytest -q tests/crash/test_swap_kill.py
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES) --rate $(RATE)
 
 kafka: $(READY) ## a Kafka broker with the topic transactions-stream, on KAFKA_PORT=9092, until Ctrl-C
