@@ -22,6 +22,7 @@ import help
 import kafka
 import latency
 import memory
+import replay
 import throughput
 from row import Row
 
@@ -93,6 +94,10 @@ def benchmarks(scratch: Path) -> dict[str, Callable[[], list[Row] | list[dict[st
         simulate_clean()
         return throughput.run(scratch, big, clean)
 
+    def replays() -> list[Row]:
+        trained()
+        return replay.run(scratch, scratch / "trained", big)
+
     def memories() -> list[Row]:
         simulate_million()
         return memory.run(scratch, million)
@@ -103,6 +108,7 @@ def benchmarks(scratch: Path) -> dict[str, Callable[[], list[Row] | list[dict[st
         "throughput": throughputs,
         "latency": latencies,
         "kafka": topics,
+        "replay": replays,
         "memory": memories,
         "handbook": lambda: handbook_rows(scratch),
     }

@@ -23,7 +23,7 @@ from lakewarden.flow.features import FEATURES_VERSION
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases
 from lakewarden.lake.release_loader import materialise
-from lakewarden.operations import restoring
+from lakewarden.operations import policy, restoring
 from lakewarden.operations.conf import (
     COMPLIANCE_RULES,
     CONTRACT,
@@ -82,7 +82,7 @@ class ReleasesReport:
 
 
 def write_defaults(store: Store) -> None:
-    """Give a new lake its `conf/`: the contract, the default rules, settings, reference tables and contacts. Existing files are left."""
+    """Give a new lake its `conf/`: contract, rules, settings, reference tables, contacts, how operations are done. Existing files are left."""
     package = resources.files("lakewarden") / "conf"
     defaults: dict[str, Callable[[], bytes]] = {
         CONTRACT: lambda: json.dumps(compiler.load(2), indent=2).encode(),
@@ -93,6 +93,7 @@ def write_defaults(store: Store) -> None:
             {k: releases.put_reference(store, t) for k, t in references.defaults().tables.items()}, indent=2
         ).encode(),
         contacts.PATH: contacts.default,
+        policy.PATH: policy.default,
     }
     for path, content in defaults.items():
         if not store.exists(path):
@@ -135,7 +136,7 @@ def create(store: Store, now: datetime) -> ReleaseReport:
     """
     marker, manifest = _composed(store)
     before = releases.current_id(store)
-    by = marker.change if marker is not None and marker.due(manifest.id) else None
+    by = marker.change if marker is not None and marker.due(store, manifest) else None
     if manifest.id != before:
         releases.save(store, manifest)
         materialise(store, manifest.id)
