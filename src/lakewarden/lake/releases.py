@@ -56,6 +56,11 @@ class Manifest:
         """`r` and the first 16 hexadecimal digits of the manifest's SHA-256."""
         return "r" + hashlib.sha256(self.to_json()).hexdigest()[:16]
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What users gave it: everything but the code and its definition of features."""
+        return {name: value for name, value in vars(self).items() if name not in ("code_version", "features_version")}
+
     def to_json(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()

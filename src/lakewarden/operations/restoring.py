@@ -35,9 +35,9 @@ class Marker:
     release: str
     state: str = BEGUN
 
-    def due(self, release_id: str) -> bool:
-        """Whether a release that comes into force now does so by this restoration."""
-        return self.state == RESTORED and self.release == release_id
+    def due(self, store: Store, manifest: releases.Manifest) -> bool:
+        """Whether a release that comes into force now does so by this restoration; another version of the code may compose it."""
+        return self.state == RESTORED and releases.load(store, self.release).parts == manifest.parts
 
 
 def read(store: Store) -> Marker | None:

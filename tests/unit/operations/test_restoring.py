@@ -117,3 +117,13 @@ def test_the_note_is_no_release(two):
     lake, first, _ = two
     restoring.begin(lake.house.store, "change-1", first)
     assert {row["id"] for row in lake.releases().releases} == {first, two[2]}
+
+
+def test_another_version_of_the_code_finishes_it_for_the_change_too(two, monkeypatch):
+    lake, first, _ = two
+    store = lake.house.store
+    restoring.begin(store, "change-1", first)
+    monkeypatch.setattr(release, "code_version", lambda: "0.2.0+new")
+    made = release.create(store, utc_now())
+    assert (made.change, made.id != first) == ("change-1", True)
+    assert restoring.read(store).state == restoring.SETTLED

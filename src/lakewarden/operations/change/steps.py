@@ -94,7 +94,7 @@ class Applier:
                 releases.put_blob(self.store, data)
             restoring.begin(self.store, plan.id, releases.save(self.store, manifest_of(plan)))
         made = release.create(self.store, self.now()).id
-        ours = _parts(releases.load(self.store, made)) == _parts(manifest_of(plan))  # else something came after it; confirming says so
+        ours = releases.load(self.store, made).parts == manifest_of(plan).parts  # else something came after it; confirming says so
         return {"release": made if ours else plan.release_after, "release_before": plan.release_before}
 
     def _receipt(self, plan: Plan, journal: Journal) -> Mapping[str, Any]:
@@ -155,7 +155,7 @@ def confirmed(store: Store, plan: Plan) -> dict[str, Any]:
     found = []
     if plan.release_after is not None:
         present = releases.current_id(store)
-        if present is None or _parts(releases.load(store, present)) != _parts(manifest_of(plan)):
+        if present is None or releases.load(store, present).parts != manifest_of(plan).parts:
             found.append(f"release {present} is in force, and not {plan.release_after}: something came after the change")
         elif edited := sorted(restoring.edits(store, releases.load(store, present))):
             found.append(f"conf/ was edited since: {', '.join(edited)}")
@@ -166,8 +166,3 @@ def confirmed(store: Store, plan: Plan) -> dict[str, Any]:
     elif holder != SCORECARD and known[holder].stage != plan.request.alias:
         found.append(f"version {holder} is tagged {known[holder].stage}, and not {plan.request.alias}")
     return {"confirmed": not found, "found": found}
-
-
-def _parts(manifest: releases.Manifest) -> dict[str, Any]:
-    """What a release has of users; another version of the code may have composed it."""
-    return {name: value for name, value in vars(manifest).items() if name not in ("code_version", "features_version")}
