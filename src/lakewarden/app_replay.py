@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class Replays(Recorded):
         reason: str,
         release: str | None = None,
         incident: str | None = None,
+        accounts: Sequence[str] = (),
         carry_on: bool = False,
         dry_run: bool = False,
         settings: Mapping[str, Any] | None = None,
@@ -51,6 +52,7 @@ class Replays(Recorded):
 
         Args:
             release: a release's id or the beginning of it, for all rows; None: each row under the release recorded for it.
+            accounts: whose events are replayed; none named: all.
             carry_on: go on to the newest date that has events, since later windows look back on what is replayed.
             settings: what is other than `conf/operations.yaml` says of how the replay is cut and judged.
 
@@ -77,6 +79,7 @@ class Replays(Recorded):
             code_version=code_version(),
             settings=policy.load(self.house.store).replay.model_copy(update=dict(settings or {})),
             load=lambda release_id: materialise(self.house.store, release_id),
+            accounts=tuple(accounts),
         )
         if dry_run:
             return standing.Report({**plan.to_dict(), "stored": False}, ok=plan.ok)
@@ -168,7 +171,7 @@ class Replays(Recorded):
 
         journal = self._journal(replay_id)
         self._ready()
-        if not journal.state().get("swap_seconds"):
+        if replay_id in self.house.published().notices:
             self.house.announce(replay_id, None, utc_now())
         report = clean.clean(journal, utc_now(), archive=archive)
         return self._told(journal, "replay.clean", report, {**report.data}, None)

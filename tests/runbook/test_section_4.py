@@ -196,6 +196,31 @@ def test_4_2_6_what_is_not_pinned_any_more_can_not_be_undone(lake, validated):
         lake.replay_undo(validated, "too late")
 
 
+def test_4_2_6_a_replay_of_some_accounts_changes_their_rows_and_no_others(lake):
+    busy = lake.table("transactions_silver").filter(pl.col("event_date").cast(str) == DAY).collect()
+    accounts = busy["account_id"].value_counts(sort=True)["account_id"].head(2).to_list()
+    before = contents(lake)
+    old = lake.table("risk_scores_gold").sort("seq").collect()
+    release = stricter(lake)
+    missing = lake.replay_plan(DAY, DAY, release=release, reason="two accounts", accounts=["no such account"])
+    assert [one["name"] for one in missing.data["preconditions"] if not one["ok"]] == ["accounts"]
+    plan = lake.replay_plan(DAY, DAY, release=release, reason="two accounts", accounts=accounts, settings={"max_band_move_share": 1.0})
+    replay_id = plan.data["id"]
+    ran = lake.replay_run(replay_id)
+    report = lake.replay_validate(replay_id)
+    assert report.ok, report.data["gates"]
+    lake.replay_swap(replay_id)
+    new = lake.table("risk_scores_gold").sort("seq").collect()
+    theirs = pl.col("account_id").is_in(accounts) & (pl.col("event_date").cast(str) == DAY)
+    assert new.filter(~theirs).equals(old.filter(~theirs))
+    assert new.filter(theirs)["release_id"].unique().to_list() == [release]
+    assert new.filter(theirs).height == ran.data["counts"]["risk_scores_gold"] > 0
+    assert (lake.verify(DAY).ok, lake.conserve(DAY).ok) == (True, True)
+    lake.replay_undo(replay_id, "tried")
+    assert contents(lake) == before
+    assert lake.verify(DAY).ok
+
+
 def test_4_2_7_clean_up_leaves_what_was_swapped_in_and_its_undo(lake, validated):
     before = contents(lake)
     lake.replay_swap(validated)

@@ -38,6 +38,7 @@ IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The replay's id, 
     epilog=examples(
         'lakewarden replay plan --from 2026-01-05 --to 2026-01-06 --release 3f9a2c --reason "corrected limits" --lake ./lake',
         "lakewarden replay plan --from 2026-01-05 --to 2026-01-05 --as-recorded --reason audit --incident INC-DATA01-000003 --lake ./lake",
+        'lakewarden replay plan --from 2026-01-05 --to 2026-01-06 --release 3f9a2c --account A000123 --reason "its limits were wrong"',
         'lakewarden replay plan --from 2026-01-05 --to 2026-01-05 --as-recorded --reason "what if?" --dry-run --json | jq .predictions',
     ),
 )
@@ -57,6 +58,9 @@ def plan(
     ] = None,
     chunk_rows: Annotated[
         int | None, typer.Option("--chunk-rows", metavar="N", min=1, max=500_000, help="Events derived and committed at a time (250000).")
+    ] = None,
+    accounts: Annotated[
+        list[str] | None, typer.Option("--account", metavar="ID", help="Only this account's events; give it again for more.")
     ] = None,
     carry_on: Annotated[
         bool, typer.Option("--carry-on", help="Go on to the newest date: later windows look back on what is replayed.")
@@ -79,7 +83,16 @@ def plan(
         chosen = {"max_band_move_share": most_moves, "chunk_rows": chunk_rows}
         changed = {name: value for name, value in chosen.items() if value is not None}
         face.show(
-            of.replay_plan(*days, reason=reason, release=release, incident=incident, carry_on=carry_on, dry_run=dry_run, settings=changed)
+            of.replay_plan(
+                *days,
+                reason=reason,
+                release=release,
+                incident=incident,
+                accounts=accounts or (),
+                carry_on=carry_on,
+                dry_run=dry_run,
+                settings=changed,
+            )
         )
 
 

@@ -33,16 +33,18 @@ class Rows:
         dates: first and last `event_date`, ISO 8601.
         seq: first and last place in the order of arrival.
         run: the run that wrote them.
+        among: the places in the order of arrival that they are among.
     """
 
     dates: tuple[str, str] | None = None
     seq: tuple[int, int] | None = None
     run: str | None = None
+    among: tuple[int, ...] | None = None
 
     @property
     def none(self) -> bool:
         """Whether no row is meant."""
-        return self.dates is None and self.seq is None and self.run is None
+        return self.dates is None and self.seq is None and self.run is None and self.among is None
 
     def where(self, *, dates: bool = True) -> pl.Expr:
         """The condition, over a table's columns.
@@ -55,6 +57,8 @@ class Rows:
             held &= pl.col("event_date").cast(pl.String).is_between(*self.dates)
         if self.seq is not None:
             held &= pl.col("seq").is_between(*self.seq)
+        if self.among is not None:
+            held &= pl.col("seq").is_in(pl.Series(self.among, dtype=pl.Int64).implode())
         return held if self.run is None else held & (pl.col("run_id") == self.run)
 
 
@@ -86,9 +90,9 @@ def _share(store: Store, table: LakeTable, file: DataFile, rows: Rows) -> bool |
         if low is not None and high is not None:
             if high < rows.seq[0] or low > rows.seq[1]:
                 return None
-            if rows.run is None and rows.seq[0] <= low and high <= rows.seq[1]:
+            if rows.run is None and rows.among is None and rows.seq[0] <= low and high <= rows.seq[1]:
                 return True
-    if rows.seq is None and rows.run is None:
+    if rows.seq is None and rows.run is None and rows.among is None:
         return True
     meant = _read(store, table, file).select(rows.where(dates=False)).to_series()
     return None if not meant.any() else bool(meant.all())

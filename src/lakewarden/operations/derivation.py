@@ -74,12 +74,16 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a stretch, derived: its place in the order, the bronze rows, the release they were derived under, what they became."""
+    """A part of a stretch, derived: its place in the order, bronze rows, the release they were derived under, what they became.
+
+    `accounts`: `seq` and `account_id` of every event in it, as it was decoded.
+    """
 
     number: int
     bronze: pl.DataFrame
     release: Release
     derived: Derived
+    accounts: pl.DataFrame
 
     @property
     def first_seq(self) -> int:
@@ -122,7 +126,7 @@ def derive(
         derived = run_flow(rows, Context(release, state, reader.labels(int(bronze["labels_version"][0]))))
         if turns and first < turns[-1]:  # what lies before a turn is folded again there, as it is derived here
             kept.append(derived.silver)
-        chunk = Chunk(number, bronze, release, derived)
+        chunk = Chunk(number, bronze, release, derived, rows.select("seq", "account_id"))
         yield chunk
         if on_progress is not None:
             on_progress(Progress(chunk.last_seq - stretch[0] + 1, stretch[1] - stretch[0] + 1, what))

@@ -23,6 +23,7 @@ class Standing:
         stretch: the arrivals that were derived, from the first event of the dates to the last one.
         release: its id; None: as recorded.
         chunk_rows: how many events were derived at a time.
+        among: the places in the order of arrival that it holds for; None: all of the dates.
     """
 
     order: int
@@ -32,6 +33,7 @@ class Standing:
     stretch: tuple[int, int]
     release: str | None
     chunk_rows: int
+    among: frozenset[int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without the order's number, which it gets when it is placed."""
@@ -43,6 +45,7 @@ class Standing:
             "last_seq": self.stretch[1],
             "release": self.release,
             "chunk_rows": self.chunk_rows,
+            "among": None if self.among is None else sorted(self.among),
         }
 
     @classmethod
@@ -58,6 +61,7 @@ class Standing:
             (told["first_seq"], told["last_seq"]),
             told["release"],
             told["chunk_rows"],
+            None if told["among"] is None else frozenset(told["among"]),
         )
 
     def covers(self, day: date) -> bool:
@@ -82,6 +86,11 @@ def in_effect(store: Store, newest: int) -> list[Standing]:
     return [Standing.from_order(order) for order in reversed(done) if order.standing is not None and order.number not in undone]
 
 
-def on_date(standing: list[Standing], day: date) -> Standing | None:
-    """The one that holds for a date, None where its rows stand as the stream wrote them."""
-    return next((one for one in standing if one.covers(day)), None)
+def on_date(standing: list[Standing], day: date) -> list[Standing]:
+    """Those that hold for a date, newest first: some for certain accounts' events, the last perhaps for all. None: as it was streamed."""
+    found: list[Standing] = []
+    for one in (one for one in standing if one.covers(day)):
+        found.append(one)
+        if one.among is None:
+            break
+    return found

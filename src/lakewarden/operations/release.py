@@ -82,7 +82,7 @@ class ReleasesReport:
 
 
 def write_defaults(store: Store) -> None:
-    """Give a new lake its `conf/`: contract, rules, settings, reference tables, contacts, how operations are done. Existing files are left."""
+    """Give a new lake its `conf/`: contract, rules, settings, references, contacts, how operations are done. Existing files are left."""
     package = resources.files("lakewarden") / "conf"
     defaults: dict[str, Callable[[], bytes]] = {
         CONTRACT: lambda: json.dumps(compiler.load(2), indent=2).encode(),

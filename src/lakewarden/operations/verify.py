@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lakewarden.flow.release import Release
     from lakewarden.lake.history import Block
     from lakewarden.lake.lakehouse import Snapshot
+    from lakewarden.operations.derivation import Chunk
     from lakewarden.operations.in_effect import Standing
     from lakewarden.progress import OnProgress
 
@@ -67,24 +68,46 @@ class VerifyReport:
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of arrivals to derive, what under (None: as recorded), and which of the date's rows it accounts for."""
+    """A stretch of arrivals to derive, what under (None: as recorded), and which of the date's rows it accounts for.
+
+    `among`: only these; `without`: not these, which another part accounts for.
+    """
 
     stretch: tuple[int, int]
     only: str | None
     rows: tuple[int, int]
+    among: frozenset[int] | None = None
+    without: frozenset[int] = frozenset()
+
+    def within(self, chunk: Chunk) -> pl.Expr:
+        """Whether it accounts for a row that lies in a chunk of its derivation."""
+        held = pl.col("seq").is_between(max(chunk.first_seq, self.rows[0]), min(chunk.last_seq, self.rows[1]))
+        for some, wanted in ((self.among, True), (self.without or None, False)):
+            if some is not None:
+                inside = pl.col("seq").is_in(pl.Series(sorted(some), dtype=pl.Int64).implode())
+                held &= inside if wanted else ~inside
+        return held
 
 
-def parts(stretches: list[tuple[int, int]], standing: Standing | None) -> list[Part]:
-    """How a date is derived again: as the replay that was swapped in over it did, and what arrived after that as recorded.
+def parts(stretches: Sequence[tuple[int, int]], standing: Sequence[Standing]) -> list[Part]:
+    """How a date is derived again: as the replays that were swapped in over it did, and what arrived after them as recorded.
 
     Args:
         stretches: first and last `seq` of the date's events, apart for each block of history and for what came as it arrived.
+        standing: what holds for it, newest first; see `in_effect.on_date`.
     """
-    if standing is None:
-        return [Part(stretch, None, stretch) for stretch in stretches]
     first, last = stretches[0][0], stretches[-1][1]
-    found = [Part((standing.stretch[0], min(last, standing.cut)), standing.release, (first, standing.cut))]
-    return found if last <= standing.cut else [*found, Part((standing.cut + 1, last), None, (standing.cut + 1, last))]
+    found: list[Part] = []
+    taken: frozenset[int] = frozenset()
+    for one in standing:
+        derived, rows = (one.stretch[0], min(last, one.cut)), (first, one.cut)
+        if one.among is None:
+            found.append(Part(derived, one.release, rows, without=taken))
+            later = (one.cut + 1, last)
+            return found if last <= one.cut else [*found, Part(later, None, later, without=taken)]
+        found.append(Part(derived, one.release, rows, among=one.among - taken))
+        taken |= one.among
+    return [*found, *(Part(stretch, None, stretch, without=taken) for stretch in stretches)]
 
 
 def arrivals(snapshot: Snapshot, day: date, known: Sequence[Block]) -> list[tuple[int, int]]:
@@ -128,10 +151,7 @@ def verify(
     for part in parts(stretches, in_force):
         releases = Loaded(load, part.only, known)
         for chunk in derive(engine, part.stretch, releases, what="verifying", on_progress=on_progress):
-            within = (
-                pl.col("event_date") == day,
-                pl.col("seq").is_between(max(chunk.first_seq, part.rows[0]), min(chunk.last_seq, part.rows[1])),
-            )
+            within = pl.col("event_date") == day, part.within(chunk)
             for spec, derived_part in VERIFIED.items():
                 derived = getattr(chunk.derived, derived_part).filter(*within)
                 stored = snapshot.scan(spec.name).filter(*within).collect()
@@ -141,7 +161,7 @@ def verify(
         outside = snapshot.scan(spec.name).filter(pl.col("event_date") == day, beyond).collect()
         if outside.height:
             found[spec.name].append(compare(spec, outside, outside.clear()))
-    swapped = f"{in_force.subject} was swapped in over this date (order {in_force.order}). " if in_force else ""
+    swapped = "".join(f"{one.subject} was swapped in over this date (order {one.order}). " for one in in_force)
     return _report(day, found, known, code_version, swapped, monotonic() - started)
 
 

@@ -23,16 +23,42 @@ AMOUNTS: Final = (SILVER.name, GOLD.name, ALERTS.name)
 
 
 @dataclass(frozen=True)
+class Some(Snapshot):
+    """The lake with the rows of some events only, in the tables that a replay derives, bronze aside."""
+
+    among: pl.Series
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """A lazy scan of one table."""
+        rows = Snapshot.scan(self, name)
+        return rows.filter(pl.col("seq").is_in(self.among.implode())) if name in REPLAYED and REPLAYED[name].per_event else rows
+
+
+def replayed_part(snapshot: Snapshot, among: pl.Series | None) -> Snapshot:
+    """What of a snapshot a replay is compared with.
+
+    Args:
+        among: the events that it derived; None: all of its dates.
+    """
+    return snapshot if among is None else Some(snapshot.point, snapshot.tables, among)
+
+
+@dataclass(frozen=True)
 class Replayed(Snapshot):
     """The lake as if the sandbox had taken the place of the dates' rows: bronze up to the plan, the rest from the sandbox."""
 
     sandbox: Sandbox
     cut: int
+    among: pl.Series | None
 
     def scan(self, name: str) -> pl.LazyFrame:
         """A lazy scan of one table."""
         if name in REPLAYED:
-            return self.sandbox.scan(name)
+            stays = None if self.among is None else ~pl.col("seq").is_in(self.among.implode())
+            if stays is None or not REPLAYED[name].per_event:
+                return self.sandbox.scan(name)
+            of_others = Snapshot.scan(self, name).filter(pl.col("seq") <= self.cut, stays)
+            return pl.concat([of_others, self.sandbox.scan(name)])
         rows = Snapshot.scan(self, name)
         if name == BRONZE.name:
             return rows.filter(pl.col("seq") <= self.cut)
@@ -114,7 +140,9 @@ def critical_pass_rate(rules: list[dict[str, Any]], side: str) -> float | None:
     return 1 - sum(int(rule[f"{side}_failed"]) for rule in critical) / rows if rows else None
 
 
-def statements(snapshot: Snapshot, sandbox: Sandbox, plan: Plan, release: Release, days: list[date]) -> list[dict[str, Any]]:
+def statements(
+    snapshot: Snapshot, sandbox: Sandbox, plan: Plan, release: Release, days: list[date], among: pl.Series | None
+) -> list[dict[str, Any]]:
     """The conservation statement of each date, with the sandbox's rows in production's place."""
-    replayed = Replayed(snapshot.point, snapshot.tables, sandbox, plan.cut)
+    replayed = Replayed(snapshot.point, snapshot.tables, sandbox, plan.cut, among)
     return [conservation.state(replayed, day, release, 0.0).to_dict() for day in days]

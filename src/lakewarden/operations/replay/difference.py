@@ -138,11 +138,11 @@ class Totals:
     def add(self, spec: TableSpec, side: str, rows: pl.DataFrame) -> None:
         """Count rows of one side in."""
         of_side = self.old if side == "old" else self.new
-        of_side[spec.name] = (of_side.get(spec.name, 0) + _total(rows, comparable(spec))) % (1 << 64)
+        of_side[spec.name] = (of_side.get(spec.name, 0) + hash_total(rows, comparable(spec))) % (1 << 64)
         if side == "old":
             self.rows_out[spec.name] = self.rows_out.get(spec.name, 0) + rows.height
         if spec is SILVER:
-            self.state[side] = (self.state[side] + _total(rows, REMEMBERED)) % (1 << 64)
+            self.state[side] = (self.state[side] + hash_total(rows, REMEMBERED)) % (1 << 64)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -154,7 +154,8 @@ REMEMBERED: Final = sorted({*BehaviourState.NEEDS, *DedupState.NEEDS})
 """Columns of silver that the stages' state is made of."""
 
 
-def _total(rows: pl.DataFrame, columns: list[str]) -> int:
+def hash_total(rows: pl.DataFrame, columns: list[str]) -> int:
+    """The sum of the rows' hashes over these columns; the same in any order."""
     return int(rows.select(columns).hash_rows(SEED).cast(pl.Int128).sum()) if rows.height else 0
 
 

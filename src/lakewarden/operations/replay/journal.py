@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, Final
+
+import polars as pl
 
 from lakewarden.lake.store import Store
 from lakewarden.operations import papers
@@ -27,6 +30,7 @@ __all__ = ["CLEANED", "ORDERED", "PAGE", "PLANNED", "REPORT", "RUN", "RUNNING", 
 
 FOLDER: Final = "_replays"
 DIFFERENCES: Final = "differences.parquet"
+EVENTS: Final = "events.parquet"
 
 NEXT: Final = {
     PLANNED: "lakewarden replay run {id}",
@@ -46,6 +50,17 @@ class Journal(Papers[Plan]):
     """The papers of one replay."""
 
     kind = Kind("replay", FOLDER, Plan.from_dict, NEXT)
+
+    def keep_events(self, seqs: pl.Series) -> None:
+        """Keep which events were replayed, where it is not all of the dates."""
+        out = io.BytesIO()
+        pl.DataFrame({"seq": seqs}).write_parquet(out)
+        self.keep(EVENTS, out.getvalue())
+
+    def events(self) -> pl.Series | None:
+        """Which events were replayed, by their places in the order of arrival; None: all of the dates."""
+        data = self.store.get(EVENTS) if self.plan().accounts else None
+        return None if data is None else pl.read_parquet(io.BytesIO(data))["seq"]
 
 
 def listed(lake: Store) -> list[dict[str, Any]]:

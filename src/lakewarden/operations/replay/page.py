@@ -23,13 +23,13 @@ def page(plan: Plan, report: Mapping[str, Any]) -> str:
             f"validated at {escape(str(report['validated']))} against published point {report['point']}.</p>",
             f"<p><strong>{badge} {escape(str(report['verdict']))}</strong></p>",
             f"<p>Reason: {escape(plan.reason)}. Incident: {escape(plan.incident or 'none')}.</p>",
-            _section("Gates", ("gate", "verdict", "found", "allowed"), report["gates"]),
-            _section("Differences by class", ("class", "rows", "meaning"), report["classes"]),
-            _section("Differences by table and kind", ("table", "kind", "class", "rows"), report["kinds"]),
+            section("Gates", ("gate", "verdict", "found", "allowed"), report["gates"]),
+            section("Differences by class", ("class", "rows", "meaning"), report["classes"]),
+            section("Differences by table and kind", ("table", "kind", "class", "rows"), report["kinds"]),
             _matrix(report),
-            _section("Rows and amounts", ("table", "date", "old", "new", "change", "old_amount", "new_amount"), report["rows"]),
+            section("Rows and amounts", ("table", "date", "old", "new", "change", "old_amount", "new_amount"), report["rows"]),
             '<p class="muted">Amounts in minor units of the base currency. Events that arrived after the plan are left out.</p>',
-            _section("Alerts that would be opened, closed, kept", ("opened", "closed", "kept"), [report["alerts"]]),
+            section("Alerts that would be opened, closed, kept", ("opened", "closed", "kept"), [report["alerts"]]),
             _rules(report),
             _conservation(report),
             _examples(report),
@@ -42,7 +42,8 @@ def page(plan: Plan, report: Mapping[str, Any]) -> str:
     )
 
 
-def _section(title: str, names: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+def section(title: str, names: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    """A heading and a table of some columns."""
     shown = [name.replace("_", " ") for name in names]
     return f"<h2>{escape(title)}</h2>" + table(shown, [[row.get(name) for name in names] for row in rows])
 
@@ -84,7 +85,7 @@ def _conservation(report: Mapping[str, Any]) -> str:
 def _examples(report: Mapping[str, Any]) -> str:
     names = ("class", "kind", "table", "seq", "transaction_id", "old_band", "new_band", "old_score", "new_score", "columns")
     told = f'<p class="muted">The first {len(report["examples"])} of {report["differences"]:,}; all of them are in differences.parquet.</p>'
-    return _section("Examples of differing rows", names, report["examples"]) + told
+    return section("Examples of differing rows", names, report["examples"]) + told
 
 
 def _plan(plan: Plan) -> str:

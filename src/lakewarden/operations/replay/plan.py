@@ -30,6 +30,7 @@ class Plan:
     """Who replays which dates under which release and why; what must hold; what is predicted; what the lake was then.
 
     Attributes:
+        accounts: whose events are replayed; none named: all of the dates.
         release: its id; None: each row under the release that its bronze records.
         stretch: first and last `seq` of the dates' events; None where there are none. What arrives later is not replayed.
         cut: the newest `seq` at the published point of the plan.
@@ -50,6 +51,7 @@ class Plan:
     versions: Mapping[str, int]
     code_version: str
     settings: ReplaySettings
+    accounts: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -68,6 +70,7 @@ class Plan:
             "time": self.time,
             "from": self.dates[0].isoformat(),
             "to": self.dates[1].isoformat(),
+            "accounts": list(self.accounts),
             "release": self.release,
             "as_recorded": self.release is None,
             "reason": self.reason,
@@ -112,6 +115,7 @@ class Plan:
                 versions=data["versions"],
                 code_version=data["code_version"],
                 settings=ReplaySettings(**data["settings"]),
+                accounts=tuple(data["accounts"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise LakeError(

@@ -14,7 +14,7 @@ from lakewarden.operations.in_effect import in_effect, on_date
 from lakewarden.operations.replay.plan import Plan, Precondition
 from lakewarden.operations.replay.preconditions import Scope, check
 from lakewarden.operations.replay.predictions import predict
-from lakewarden.tables import BRONZE
+from lakewarden.tables import BRONZE, DLQ, SILVER
 
 if TYPE_CHECKING:
     from lakewarden.flow.release import Release
@@ -34,11 +34,13 @@ def build(
     code_version: str,
     settings: ReplaySettings,
     load: Callable[[str], Release],
+    accounts: tuple[str, ...] = (),
 ) -> Plan:
     """Build a plan; nothing is stored. A precondition that doesn't hold is in the plan, not raised.
 
     Args:
         release_prefix: a release's id or the beginning of it; None: as recorded.
+        accounts: whose events are replayed; none named: all.
 
     Raises:
         UsageError: the dates are the wrong way round, or there is no reason.
@@ -66,12 +68,17 @@ def build(
         incident=incident,
         stretch=scope.stretch,
         cut=scope.cut,
-        preconditions=(*check(lake, snapshot, scope, used, load, needed, code_version), *_alike(under, release_id)),
+        preconditions=(
+            *check(lake, snapshot, scope, used, load, needed, code_version),
+            *_alike(under, release_id),
+            *_accounts(snapshot, scope, accounts),
+        ),
         predictions={**predictions, "releases": used},
         point=snapshot.point.point,
         versions=dict(snapshot.point.versions),
         code_version=code_version,
         settings=settings,
+        accounts=tuple(sorted(set(accounts))),
     )
 
 
@@ -84,8 +91,25 @@ def newest_date(lake: Lakehouse) -> date:
 def _standing(lake: Lakehouse, snapshot: Snapshot, scope: Scope) -> set[str | None]:
     """What the dates stand under: releases of replays that were swapped in over them; None: as bronze recorded."""
     standing = in_effect(lake.store, snapshot.point.order)
-    found = (on_date(standing, day) for day in scope.events)
-    return {None if one is None else one.release for one in found}
+    found: set[str | None] = set()
+    for layers in (on_date(standing, day) for day in scope.events):
+        found |= {one.release for one in layers}
+        if not layers or layers[-1].among is not None:
+            found.add(None)
+    return found
+
+
+def _accounts(snapshot: Snapshot, scope: Scope, accounts: tuple[str, ...]) -> tuple[Precondition, ...]:
+    """Every account that is named has events in the dates: in silver, or among the dead letters."""
+    if not accounts or not scope.events:
+        return ()
+    tables = [snapshot.scan(spec.name).filter(scope.range).select("account_id") for spec in (SILVER, DLQ)]
+    counted = pl.concat(tables).filter(pl.col("account_id").is_in(accounts)).group_by("account_id").agg(pl.len()).collect()
+    found = dict(counted.iter_rows())
+    missing = [account for account in accounts if account not in found]
+    if missing:
+        return (Precondition("accounts", False, f"No events of {', '.join(missing)} on these dates.", "name accounts that have events"),)
+    return (Precondition("accounts", True, f"{sum(found.values()):,} events of {len(found)} accounts on these dates."),)
 
 
 def _alike(under: set[str | None], release_id: str | None) -> tuple[Precondition, ...]:

@@ -80,20 +80,28 @@ def _write(
     assert plan.stretch is not None
     done = sandbox.done()
     resumed, chunks = done + 1, 0
+    within_accounts: list[pl.Series] = []
     journal.move(papers.RUNNING, now(), chunks=resumed)
     # Chunks that stand already are derived all the same: the state behind them is that of this derivation, not production's.
     for chunk in derive(
         reader, plan.stretch, Loaded(load, plan.release), what="replaying", chunk_rows=plan.settings.chunk_rows, on_progress=on_progress
     ):
         chunks = chunk.number + 1
+        within = _within(chunk, plan)
+        within_accounts.append(within["seq"])
         if chunk.number > done:
-            sandbox.write(chunk, _within(chunk, plan), plan.id, now())
+            sandbox.write(chunk, within, plan.id, now())
             journal.move(papers.RUNNING, now(), chunks=chunks)
+    if plan.accounts:
+        journal.keep_events(pl.concat(within_accounts))
     counts = {name: int(sandbox.scan(name).select(pl.len()).collect().item()) for name in sandbox.tables}
     arrivals = plan.stretch[1] - plan.stretch[0] + 1
     return {"rows": sum(counts.values()), "arrivals": arrivals, "chunks": chunks, "chunks_before": resumed, "counts": counts}
 
 
 def _within(chunk: Chunk, plan: Plan) -> pl.DataFrame:
-    """The events of the plan's dates, as bronze filed them; neighbouring dates' events lie between them."""
-    return chunk.bronze.filter(pl.col("event_date").is_between(*plan.dates)).select("seq", "batch")
+    """The events of the plan's dates, as bronze filed them, and accounts; neighbouring dates' and others' events lie between them."""
+    within = chunk.bronze.filter(pl.col("event_date").is_between(*plan.dates)).select("seq", "batch")
+    if not plan.accounts:
+        return within
+    return within.join(chunk.accounts.filter(pl.col("account_id").is_in(plan.accounts)), on="seq", how="semi", maintain_order="left")

@@ -18,6 +18,8 @@ from lakewarden.operations.replay import journal as papers
 from lakewarden.operations.replay.sandbox import FOLDER, REPLAYED, Sandbox
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from lakewarden.audit.receipts import Author
     from lakewarden.lake.lakehouse import Lakehouse
     from lakewarden.lake.log import DataFile
@@ -54,7 +56,8 @@ def order_swap(house: Lakehouse, journal: Journal, author: Author, settings: Ope
     newest = newest_order(house)
     _unchanged(house, plan, report)
     approvals = approval.required(journal, plan, report, settings)
-    rows = replaced(plan)
+    among = journal.events()
+    rows = replaced(plan, among)
     for name, meant in rows.items():
         split(house.store, house.tables[name], meant)
         there = sum(file.rows for file in sorted_out(house.store, house.tables[name], meant).whole)
@@ -72,7 +75,7 @@ def order_swap(house: Lakehouse, journal: Journal, author: Author, settings: Ope
         host=author.host,
         time=now.isoformat(),
         changes=changes,
-        standing=_standing(plan, newest + 1),
+        standing=_standing(plan, newest + 1, among),
         rebuild=bool(report["state_changes"]),
         pin_days=settings.pin_days,
         receipt={
@@ -108,7 +111,7 @@ def order_undo(
             f"{plan.id} can't be undone: {answer.reason}", state="nothing was changed", next=f"lakewarden replay show {plan.id}"
         )
     newest, swap = newest_order(house), orders.get(house.store, answer.order)
-    changes = {name: Change(_brought_in(plan, name), _pinned(house, swap, name)) for name in swap.changes}
+    changes = {name: Change(_brought_in(plan, swap, name), _pinned(house, swap, name)) for name in swap.changes}
     order = Order(
         number=newest + 1,
         kind=UNDO,
@@ -160,16 +163,20 @@ def can_undo(house: Lakehouse, journal: Journal, now: datetime) -> CanUndo:
     return CanUndo(True, f"all {files} files that were replaced are pinned and there.", until, number)
 
 
-def replaced(plan: Plan) -> dict[str, Rows]:
-    """By table, the rows that a swap takes out. Checks of data quality stay, as evidence; those of the replay come beside them."""
+def replaced(plan: Plan, among: pl.Series | None) -> dict[str, Rows]:
+    """By table, the rows that a swap takes out. Checks of data quality stay, as evidence; those of the replay come beside them.
+
+    Args:
+        among: the events that were replayed; None: all of the dates.
+    """
     first, last = plan.dates[0].isoformat(), plan.dates[1].isoformat()
-    events = Rows(dates=(first, last), seq=(_FIRST_SEQ, plan.cut))
+    events = Rows(dates=(first, last), seq=(_FIRST_SEQ, plan.cut), among=None if among is None else tuple(among.sort()))
     return {name: events if spec.per_event else Rows() for name, spec in REPLAYED.items()}
 
 
-def _brought_in(plan: Plan, name: str) -> Rows:
+def _brought_in(plan: Plan, swap: Order, name: str) -> Rows:
     """The rows of a table that stand there because of a swap."""
-    return replaced(plan)[name] if REPLAYED[name].per_event else Rows(run=plan.id)
+    return swap.changes[name].rows if REPLAYED[name].per_event else Rows(run=plan.id)
 
 
 def _pinned(house: Lakehouse, swap: Order, name: str) -> tuple[DataFile, ...]:
@@ -181,9 +188,10 @@ _FIRST_SEQ: Final = -(1 << 62)
 """Below every place in the order of arrival."""
 
 
-def _standing(plan: Plan, number: int) -> dict[str, Any]:
+def _standing(plan: Plan, number: int, among: pl.Series | None) -> dict[str, Any]:
     assert plan.stretch is not None
-    return Standing(number, plan.id, plan.dates, plan.cut, plan.stretch, plan.release, plan.settings.chunk_rows).to_dict()
+    events = None if among is None else frozenset(among)
+    return Standing(number, plan.id, plan.dates, plan.cut, plan.stretch, plan.release, plan.settings.chunk_rows, events).to_dict()
 
 
 def _unchanged(house: Lakehouse, plan: Plan, report: Mapping[str, Any]) -> None:

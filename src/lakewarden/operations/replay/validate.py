@@ -49,12 +49,13 @@ def validate(
     started = monotonic()
     plan = journal.plan()
     journal.require(papers.RUN, papers.VALIDATED, papers.STOPPED, papers.UNDONE)
-    snapshot, sandbox = reader.snapshot(), Sandbox(journal.store)
+    among, sandbox = journal.events(), Sandbox(journal.store)
+    snapshot = comparison.replayed_part(reader.snapshot(), among)
     days = _days(snapshot, plan)
     totals = Totals()
     unlike = _differences(snapshot, sandbox, plan, days, totals, on_progress)
     release = load(plan.release or str(plan.predictions["releases"][-1]))
-    data = _compared(snapshot, sandbox, plan, release, days, unlike)
+    data = _compared(snapshot, sandbox, plan, release, days, unlike, among)
     gates = _gates(plan, data)
     stopped = [gate["gate"] for gate in gates if not gate["ok"]]
     state = papers.STOPPED if stopped else papers.VALIDATED
@@ -87,13 +88,21 @@ def _differences(
     return pl.concat(found)
 
 
-def _compared(snapshot: Snapshot, sandbox: Sandbox, plan: Plan, release: Release, days: list[date], unlike: pl.DataFrame) -> dict[str, Any]:
+def _compared(
+    snapshot: Snapshot,
+    sandbox: Sandbox,
+    plan: Plan,
+    release: Release,
+    days: list[date],
+    unlike: pl.DataFrame,
+    among: pl.Series | None,
+) -> dict[str, Any]:
     rules = comparison.rules(snapshot, sandbox, plan)
     examples = [
         {**row, "columns": changed_columns(snapshot, sandbox, row) if row["kind"] not in ("added", "removed") else {}}
         for row in _first(unlike, plan.settings.examples).to_dicts()
     ]
-    statements = comparison.statements(snapshot, sandbox, plan, release, days)
+    statements = comparison.statements(snapshot, sandbox, plan, release, days, among)
     matrix = comparison.bands(snapshot, sandbox, plan)
     scored = sum(cell["transactions"] for cell in matrix)
     moved = sum(cell["transactions"] for cell in matrix if cell["old"] != cell["new"])
