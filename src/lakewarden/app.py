@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakewarden.allocation import give_back_large_arrays
+from lakewarden.app_backfill import Backfills
 from lakewarden.app_models import Models
-from lakewarden.app_swap import Swaps
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases as releases_at_rest
 from lakewarden.lake.lakehouse import Lakehouse
@@ -161,7 +161,7 @@ class StreamReport:
         }
 
 
-class Lake(Swaps, Models):
+class Lake(Backfills, Models):
     """A lake and everything one can do with it; each method is the command of the same name and gives its report."""
 
     init_report: standing.Report

@@ -71,6 +71,21 @@ class ReplaySettings(_Frozen):
     examples: int = Field(default=20, ge=0, description="Differing rows that a report shows.")
 
 
+class BackfillSettings(_Frozen):
+    """How a backfill is cut, predicted and judged; recorded in its plan."""
+
+    chunk_rows: int = Field(default=250_000, ge=1, le=500_000, description="Events of a backfill loaded, derived and committed at a time.")
+    sample_rows: int = Field(default=200_000, ge=1, description="Events that a plan reads to know what the files hold.")
+    flow_rows: int = Field(default=20_000, ge=1, description="Of these, events that it runs through the stages.")
+    dq_pass_rate: float = Field(default=0.95, ge=0, le=1, description="Critical rules must pass at least this share of the events.")
+    max_dead_letter_share: float = Field(default=0.05, ge=0, le=1, description="Share of events that may be dead letters.")
+    max_live_share: float = Field(default=0.001, ge=0, le=1, description="Share of transaction ids that live data may have already.")
+    seconds_per_row: float = Field(default=1 / 20_000, gt=0, description="Seconds an event is predicted to take where none were measured.")
+    bytes_per_row: float = Field(default=1500, gt=0, description="Bytes an event is predicted to take, where the lake has none to measure.")
+    space_factor: float = Field(default=2.0, ge=1, description="Free space that a backfill asks for, in multiples of the predicted bytes.")
+    examples: int = Field(default=20, ge=0, description="Rows that a report shows of what it counts.")
+
+
 class WatchSettings(_Frozen):
     """How a change of the model is watched, and when it counts as stabilised."""
 
@@ -91,3 +106,4 @@ class OperationSettings(_Frozen):
     pin_days: float = Field(default=30, gt=0, description="How long what an operation replaces stays restorable.")
     wait_seconds: float = Field(default=60, gt=0, description="How long a command waits for a running stream to carry its order out.")
     replay: ReplaySettings = Field(default=ReplaySettings(), description="How replays are cut and judged.")
+    backfill: BackfillSettings = Field(default=BackfillSettings(), description="How backfills are cut and judged.")

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lakewarden.cli import demo, events, incident, model, models, pins, proof, receipts, references, releases, swap, tables
+from lakewarden.cli import backfill, demo, events, incident, model, models, pins, proof, receipts, references, releases, swap, tables
 from lakewarden.cli.edge import INTERRUPTED, OK, READER_GONE, explain, interrupted, tell
 from lakewarden.cli.face import write_json
 from lakewarden.cli.options import TaughtGroup, commands, examples
@@ -36,6 +36,7 @@ class Root(TaughtGroup):
         "verify",
         "conserve",
         "replay",
+        "backfill",
         "pins",
         "release",
         "incident",
@@ -52,7 +53,7 @@ app = commands(
         # An absent --help is told apart from None here, or Typer loads Pydantic to do so and the help takes twice as long.
         "default_map": {
             "help": False,
-            **{group: {"help": False} for group in ("reference", "model", "release", "replay", "pins", "incident", "receipts")},
+            **{group: {"help": False} for group in ("reference", "model", "release", "replay", "backfill", "pins", "incident", "receipts")},
         },
     },
     epilog=examples(
@@ -100,6 +101,7 @@ app.add_typer(references.app, name="reference")
 app.add_typer(model.app, name="model")
 app.add_typer(releases.app, name="release")
 app.add_typer(swap.app, name="replay")
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(pins.app, name="pins")
 app.add_typer(incident.app, name="incident")
 app.add_typer(receipts.app, name="receipts")

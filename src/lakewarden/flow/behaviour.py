@@ -78,7 +78,7 @@ class BehaviourState:
     def __init__(self, room: int = 8192) -> None:
         self.by_account = Keyed(ACCOUNT, ACCOUNT_DAY, MONTH, room)
         self.by_party = Keyed(PARTY, PARTY_DAY, MONTH, room)
-        self.last_seq = -1
+        self.last_seq = -(1 << 62)  # below every place in the order of arrival
 
     @property
     def accounts(self) -> int:

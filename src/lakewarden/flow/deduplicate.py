@@ -39,6 +39,9 @@ DUPLICATE: Final = 1
 CONFLICT: Final = 2
 """Verdicts on a row."""
 
+NOTHING: Final = -(1 << 62)
+"""The last `seq` of a state that has seen none: below every place in the order of arrival."""
+
 FULL: Final = 0.6
 SPARSE: Final = 0.4
 SECOND: Final = 1_000_000
@@ -68,7 +71,7 @@ class DedupState:
         self.table: Structs = np.zeros(room, ENTRY)
         self.used = 0
         self.base = 0
-        self.last_seq = -1
+        self.last_seq = NOTHING
         self.last_arrival = -(1 << 62)
         self.horizon_hours = 0
         self._marks: tuple[Int64s, Int64s] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -85,7 +88,7 @@ class DedupState:
 
     def fits(self, release: Release) -> bool:
         """Whether the state remembers as far back as a release asks; if not, rebuild it from silver."""
-        return self.last_seq < 0 or release.settings.dedup_horizon_hours <= self.horizon_hours
+        return self.last_seq == NOTHING or release.settings.dedup_horizon_hours <= self.horizon_hours
 
     def rebuild(self, silver: pl.DataFrame, release: Release) -> None:
         """Fold rows of silver into the state, a part at a time in `seq` order.
@@ -209,7 +212,9 @@ def _begin(rows: pl.DataFrame, hours: int, states: Sequence[DedupState]) -> None
             next="rebuild the state from silver before these rows, and pass rows in seq order with arrival times that never fall",
         )
     for state in states:
-        if state.last_seq >= 0 and hours > state.horizon_hours:
+        if state.last_seq == NOTHING:
+            state.base = first  # history has negative places
+        elif hours > state.horizon_hours:
             raise LakewardenError(
                 f"a horizon of {hours} hours is asked for, but the state remembers {state.horizon_hours}",
                 state="the state is as it was; nothing was written",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lakewarden.flow.release import Release
     from lakewarden.sources.port import Chunk
 
+DAY: Final = timedelta(days=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -61,3 +62,52 @@ def arrive(chunk: Chunk, release: Release, before: Arrived) -> tuple[pl.DataFram
     )
     filed = file_under(pl.concat([rows, decoded], how="horizontal"), release.settings)
     return filed, Arrived(before.seq + filed.height, filed["arrival_time"][-1], claimed)
+
+
+@dataclass(frozen=True)
+class Span:
+    """What history may hold.
+
+    Attributes:
+        first, last: the dates of its events; `first` None: as old as they come.
+        before: the time before which all of it arrived: live data begin there.
+    """
+
+    first: date | None
+    last: date
+    before: datetime
+
+    @property
+    def dates(self) -> pl.Expr:
+        """Whether a row's `event_date` is one of the dates."""
+        upto = pl.col("event_date") <= self.last
+        return upto if self.first is None else upto & (pl.col("event_date") >= self.first)
+
+    @property
+    def begin(self) -> datetime:
+        """The first date's beginning."""
+        return EPOCH if self.first is None else datetime.combine(self.first, time(), UTC)
+
+
+def arrive_as_history(chunk: Chunk, release: Release, before: Arrived, span: Span) -> tuple[pl.DataFrame, Arrived, int]:
+    """Decode a chunk of history, and keep the events of its dates; also gives how many of them stand behind a later one.
+
+    An event arrived when its envelope says so, else when it happened; one that says neither arrived with the one before it. Times outside
+    the dates, or not before live data, aren't believed. Arrival never runs backwards. The rows have `kept`, which says whether an
+    event belongs to the dates; those that do are numbered one behind the other.
+    """
+    decoded = decode(chunk.bodies, release.contract, release.settings)
+    event, envelope = pl.col("event_time").cast(UTC_US), pl.col("enqueued_time").cast(UTC_US)
+    first, end = pl.lit(span.begin, UTC_US), pl.lit(datetime.combine(span.last, time(), UTC) + DAY, UTC_US)
+    within = event.is_null() | ((event >= first) & (event < end))
+    told = pl.coalesce(pl.when((envelope >= first) & (envelope < pl.lit(span.before, UTC_US))).then(envelope), event)
+    own = decoded.select(pl.when(within).then(told).alias("own"))["own"]
+    known = pl.Series([before.time], dtype=UTC_US).append(own.rename("")).fill_null(strategy="forward")[1:]
+    arrival = known.fill_null(strategy="backward").fill_null(span.begin)
+    in_order = pl.Series([before.time or EPOCH], dtype=UTC_US).append(arrival.rename("")).cum_max()[1:]
+    rows = pl.DataFrame({"arrival_time": in_order, "body": chunk.bodies})
+    filed = file_under(pl.concat([rows, decoded], how="horizontal"), release.settings).with_columns(span.dates.alias("kept"))
+    seq = before.seq + filed["kept"].cast(pl.Int64).cum_sum() - 1
+    behind = int(((own < in_order) & filed["kept"]).sum())
+    kept = int(filed["kept"].sum())
+    return filed.with_columns(seq.alias("seq")), Arrived(before.seq + kept, in_order[-1]), behind

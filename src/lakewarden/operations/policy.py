@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lakewarden.errors import ConfigurationError
-from lakewarden.settings import OperationSettings, ReplaySettings
+from lakewarden.settings import OperationSettings
 
 if TYPE_CHECKING:
     from lakewarden.lake.store import Store
@@ -36,11 +36,13 @@ def default() -> bytes:
     """The file as a new lake gets it: every setting with its default, and one line on what it does."""
     lines = ["# How operations are done here. Read by each command; no part of a release."]
     for name, described in OperationSettings.model_fields.items():
-        if name != "replay":
-            lines += [f"{name}: {json.dumps(getattr(OperationSettings(), name))}", f"  # {described.description}"]
-    lines += ["replay:"]
-    for name, described in ReplaySettings.model_fields.items():
-        lines += [f"  {name}: {json.dumps(_plain(getattr(ReplaySettings(), name)))}", f"    # {described.description}"]
+        given = getattr(OperationSettings(), name)
+        if not isinstance(given, BaseModel):
+            lines += [f"{name}: {json.dumps(given)}", f"  # {described.description}"]
+            continue
+        lines += [f"{name}:"]
+        for part, told in type(given).model_fields.items():
+            lines += [f"  {part}: {json.dumps(_plain(getattr(given, part)))}", f"    # {told.description}"]
     return ("\n".join(lines) + "\n").encode()
 
 

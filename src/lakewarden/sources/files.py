@@ -277,6 +277,19 @@ def nothing_to_read(folder: Path, passed_over: list[str]) -> SourceError:
     )
 
 
+def event_files(root: Path) -> list[Path]:
+    """The files of events at `root`, a file or a folder, in the order in which they are read.
+
+    Raises:
+        SourceError: there are none.
+    """
+    found = [root] if root.is_file() else _walk(root)
+    files = [path for path in found if kind_of(path) is not None]
+    if not files:
+        raise nothing_to_read(root, [path.name for path in found])
+    return files
+
+
 def _readable(path: Path) -> str:
     """A path as text that can be stored; bytes of its name that aren't UTF-8 are written as escapes."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
