@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lakewarden.operations.change.journal import Journal
     from lakewarden.operations.change.plan import Plan, Request
     from lakewarden.progress import OnProgress
-    from lakewarden.settings import WatchSettings
+    from lakewarden.settings import OperationSettings, WatchSettings
 
 PRODUCTION: Final = "production"
 STAGING: Final = "staging"
@@ -148,6 +148,46 @@ class Models(Replays):
         with self._alone():
             return self._applied(journal)
 
+    def model_approve(self, change_id: str) -> standing.Report:
+        """Approve a change of the model, as a second person. Leaves a receipt.
+
+        Raises:
+            LakeError: there is no such change, or it is at its end.
+            UsageError: who planned it can't approve it.
+        """
+        from lakewarden.audit.receipts import Act
+        from lakewarden.operations.change.journal import Journal
+
+        who = self._ready().author.actor
+        journal = Journal.of(self.house.store, change_id)
+        told, asked = journal.approve(who, utc_now()), journal.plan().request
+        act = Act(
+            "model.approve",
+            id=f"approve {change_id} {who}",
+            reason=asked.reason,
+            incident=asked.incident,
+            outcome={"change": change_id, **told},
+        )
+        step = f"lakewarden model {asked.kind} --resume {change_id}"
+        return standing.Report({"id": change_id, **told, "receipt": self.record(act).number, "next": step})
+
+    def model_call_off(self, change_id: str) -> standing.Report:
+        """End a change that waits for approval, and was not begun. Leaves a receipt.
+
+        Raises:
+            LakeError: there is no such change, it is at its end, or steps of it are done.
+        """
+        from lakewarden.audit.receipts import Act
+        from lakewarden.operations.change.journal import Journal
+
+        self._ready()
+        journal = Journal.of(self.house.store, change_id)
+        with self._alone():
+            journal.call_off(utc_now())
+        asked = journal.plan().request
+        act = Act("model.call-off", id=f"call off {change_id}", reason=asked.reason, incident=asked.incident, outcome={"change": change_id})
+        return standing.Report({"id": change_id, "state": journal.state()["state"], "receipt": self.record(act).number})
+
     def model_watch(
         self,
         change_id: str,
@@ -222,6 +262,7 @@ class Models(Replays):
         from lakewarden.operations.change.plan import CONFIRM, RECEIPT, RELEASE, REPLAY
         from lakewarden.operations.change.steps import Applier
 
+        journal.require_approval(self._settings().second_person)
         done = Applier(self.house.store, self._ready(), utc_now, self._planned_replay).apply(journal)
         plan = journal.plan()
         data: dict[str, Any] = {
@@ -261,6 +302,11 @@ class Models(Replays):
             return {"id": None, "what": error.what, "next": error.next}
         told = {"id": report.data["id"], "ok": report.ok, "from": first, "to": last, "dates_decided": days}
         return {**told, "release": plan.release_after, "next": report.data.get("next")}
+
+    def _settings(self) -> OperationSettings:
+        from lakewarden.operations import policy
+
+        return policy.load(self.house.store)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ import pytest
 
 import lakewarden
 from lakewarden.audit.receipts import all_receipts, read
-from lakewarden.errors import ModelError
+from lakewarden.errors import LakeError, ModelError, UsageError
 from lakewarden.lake import releases
 from lakewarden.models import registry, stages
 from lakewarden.operations.dates import utc_now
@@ -110,6 +110,34 @@ def test_6_2_2_registry_stages_and_the_release_move_together(lake):
     assert present == releases.load(store, good["release"])
     assert "band_high: 0.8\n" in (store.local / "conf" / "settings.yaml").read_text()
     assert lake.release_create().id == done.data["release"]
+
+
+def test_6_2_2_a_second_person_approves_where_settings_ask_for_it(lake, monkeypatch):
+    (Path(lake.house.store.root) / "conf" / "operations.yaml").write_text('second_person: ["model.rollback"]\n')
+    before = releases.current_id(lake.house.store)
+    with pytest.raises(LakeError, match="second person") as refused:
+        lake.model_rollback(reason=REASON)
+    change = next(word for word in refused.value.next.split() if word.startswith("change-")).strip(";,")
+    assert releases.current_id(lake.house.store) == before
+    with pytest.raises(UsageError, match="planned"):
+        lake.model_approve(change)
+    monkeypatch.setenv("LAKEWARDEN_ACTOR", "second.person")
+    lakewarden.open(lake.house.store.root).model_approve(change)
+    done = lake.model_resume(change)
+    assert done.data["version"] == "1"
+    assert read(lake.house.store, done.data["receipt"]).approvals[0]["who"] == "second.person"
+
+
+def test_6_2_2_what_nobody_approves_is_called_off(lake):
+    (Path(lake.house.store.root) / "conf" / "operations.yaml").write_text('second_person: ["model.rollback"]\n')
+    with pytest.raises(LakeError, match="second person") as refused:
+        lake.model_rollback(reason=REASON)
+    change = next(word for word in refused.value.next.split() if word.startswith("change-")).strip(";,")
+    assert lake.model_call_off(change).data["state"] == "called off"
+    with pytest.raises(LakeError, match="called off"):
+        lake.model_approve(change)
+    (Path(lake.house.store.root) / "conf" / "operations.yaml").write_text("second_person: []\n")
+    assert lake.model_rollback(reason=REASON).ok
 
 
 def test_6_2_3_the_stream_takes_it_up_with_no_restart_needed_and_a_restarted_one_has_it_too(lake, degraded_path, tmp_path):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Model(TaughtGroup):
     """The commands of a model, in the order in which an operator needs them."""
 
-    order = ("list", "show", "rollback", "watch", "decisions", "promote")
+    order = ("list", "show", "rollback", "approve", "call-off", "watch", "decisions", "promote")
 
 
 app = commands(
@@ -197,6 +197,44 @@ def promote(
                 dry_run=dry_run,
             )
         _end(face, of, done, None if dry_run else watch, interval)
+
+
+@app.command(
+    cls=TaughtCommand,
+    epilog=examples(
+        "lakewarden model approve change-1f0c9a7b3d52 --lake ./lake",
+        "LAKEWARDEN_ACTOR=second.person lakewarden model approve change-1f0c9a7b3d52 --json | jq -r .next",
+    ),
+)
+def approve(
+    change: Annotated[str, typer.Argument(metavar="CHANGE", help="The change's id, as `model list` gives it.")],
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve a change of the model, as a second person.
+
+    `conf/operations.yaml` says which changes ask for it (`second_person`). Who planned the change can't approve it.
+    """
+    with Face("model approve", as_json) as face:
+        face.show(opened(lake).model_approve(change))
+
+
+@app.command(
+    "call-off",
+    cls=TaughtCommand,
+    epilog=examples(
+        "lakewarden model call-off change-1f0c9a7b3d52 --lake ./lake",
+        "lakewarden model call-off change-1f0c9a7b3d52 --json | jq .receipt",
+    ),
+)
+def call_off(
+    change: Annotated[str, typer.Argument(metavar="CHANGE", help="The change's id, as `model list` gives it.")],
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a change that waits for approval and was not begun."""
+    with Face("model call-off", as_json) as face:
+        face.show(opened(lake).model_call_off(change))
 
 
 @app.command(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakewarden.audit.canonical import plain
-from lakewarden.errors import LakeError
+from lakewarden.errors import LakeError, UsageError
 from lakewarden.operations.change.plan import AGAIN, Plan
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ KPIS: Final = "kpis.json"
 UNDER_WAY: Final = "under way"
 DONE: Final = "done"
 STALE: Final = "stale"
+CALLED_OFF: Final = "called off"
 """States. `stale`: another release came into force before this one could; nothing of it was put in force."""
 
 
@@ -74,6 +75,63 @@ class Journal:
         """A step is done; what came of it."""
         state = self.state()
         self._put(STATE, {**state, "time": now.isoformat(), "done": {**state["done"], step: {"time": now.isoformat(), **found}}})
+
+    def approve(self, who: str, now: datetime) -> dict[str, str]:
+        """Record that a person approves the change; once a person.
+
+        Raises:
+            LakeError: it is at its end.
+            UsageError: who planned it can't approve it.
+        """
+        plan, state = self.plan(), self.state()
+        self._waits(state)
+        if who == plan.who:
+            raise UsageError(
+                f"{who} planned {self.id}, and it takes a second person to approve it.",
+                state="nothing was approved",
+                next=f"someone else: lakewarden model approve {self.id}",
+            )
+        told = {"who": who, "when": now.isoformat(), "plan_hash": self.id}
+        others = [one for one in state["approvals"] if one["who"] != who]
+        self._put(STATE, {**state, "approvals": [*others, told]})
+        return told
+
+    def require_approval(self, second_person: Sequence[str]) -> None:
+        """Refuse to begin what a second person has to approve first.
+
+        Raises:
+            LakeError: nobody but who planned it has.
+        """
+        plan, state = self.plan(), self.state()
+        others = [one for one in state["approvals"] if one["who"] != plan.who]
+        if f"model.{plan.request.kind}" in second_person and not others and not state["done"]:
+            raise LakeError(
+                f"A second person has to approve {self.id} (conf/operations.yaml: second_person).",
+                state="its plan is stored; nothing was changed",
+                next=f"someone other than {plan.who}: lakewarden model approve {self.id}; then lakewarden model {plan.request.kind} "
+                f"--resume {self.id}, or lakewarden model call-off {self.id}",
+            )
+
+    def call_off(self, now: datetime) -> None:
+        """End a change that was not begun.
+
+        Raises:
+            LakeError: it is at its end, or steps of it are done.
+        """
+        state = self.state()
+        self._waits(state)
+        if state["done"]:
+            kind = self.plan().request.kind
+            raise LakeError(
+                f"{self.id} was begun: {', '.join(state['done'])}.",
+                state="nothing was changed now",
+                next=f"lakewarden model {kind} --resume {self.id} (finishes it), then lakewarden model rollback",
+            )
+        self.end(CALLED_OFF, now)
+
+    def _waits(self, state: Mapping[str, Any]) -> None:
+        if state["state"] != UNDER_WAY:
+            raise LakeError(f"{self.id} is {state['state']}.", state="nothing was changed", next="lakewarden model list")
 
     def end(self, state: str, now: datetime) -> None:
         """The change is at its end."""
