@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -100,8 +102,8 @@ class WatchSettings(_Frozen):
 class OperationSettings(_Frozen):
     """How operations are done in a lake: `conf/operations.yaml`."""
 
-    second_person: tuple[str, ...] = Field(
-        default=(), description='Acts that a second person approves first: ["replay.swap", "backfill.swap"], or none.'
+    second_person: tuple[Literal["replay.swap", "backfill.swap", "model.rollback", "model.promote"], ...] = Field(
+        default=(), description="Acts that a second person approves first: replay.swap, backfill.swap, model.rollback, model.promote."
     )
     pin_days: float = Field(default=30, gt=0, description="How long what an operation replaces stays restorable.")
     wait_seconds: float = Field(default=60, gt=0, description="How long a command waits for a running stream to carry its order out.")
