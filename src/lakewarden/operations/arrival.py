@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lakewarden.flow.release import Release
     from lakewarden.sources.port import Chunk
 
-DAY: Final = timedelta(days=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,25 +88,39 @@ class Span:
         return EPOCH if self.first is None else datetime.combine(self.first, time(), UTC)
 
 
-def arrive_as_history(chunk: Chunk, release: Release, before: Arrived, span: Span) -> tuple[pl.DataFrame, Arrived, int]:
-    """Decode a chunk of history, and keep the events of its dates; also gives how many of them stand behind a later one.
+@dataclass(frozen=True)
+class Past:
+    """How far the arrival of history has come: events kept, the newest arrival of these, and when the event read last arrived."""
 
-    An event arrived when its envelope says so, else when it happened; one that says neither arrived with the one before it. Times outside
-    the dates, or not before live data, aren't believed. Arrival never runs backwards. The rows have `kept`, which says whether an
-    event belongs to the dates; those that do are numbered one behind the other.
+    seq: int = 0
+    newest: datetime | None = None
+    previous: datetime | None = None
+
+
+def arrive_as_history(chunk: Chunk, release: Release, before: Past, span: Span) -> tuple[pl.DataFrame, Past, int]:
+    """Decode a chunk of history and tell which of its events are of the dates; also gives how many of these stand behind a later one.
+
+    An event arrived when its envelope says so, if that was before live data, else when it happened; one that says neither arrived with the
+    one before it. Arrival never runs backwards among the events that are kept; these are numbered one behind the other.
     """
     decoded = decode(chunk.bodies, release.contract, release.settings)
+    own = decoded.select(_told(span, instant(chunk.received_time)).alias("own"))["own"]
+    known = pl.Series([before.previous], dtype=UTC_US).append(own.rename("")).fill_null(strategy="forward")[1:]
+    alone = known.fill_null(strategy="backward").fill_null(span.begin)
+    rows = pl.concat([pl.DataFrame({"arrival_time": alone, "body": chunk.bodies}), decoded], how="horizontal")
+    kept = file_under(rows, release.settings).select(span.dates)["event_date"].rename("kept")
+    floor = pl.Series([before.newest or EPOCH], dtype=UTC_US)
+    in_order = floor.append(alone.rename("").set(~kept, None)).fill_null(strategy="forward").cum_max()[1:]
+    rows = rows.with_columns(pl.when(kept).then(in_order).otherwise(alone).alias("arrival_time"), kept)
+    seq = before.seq + kept.cast(pl.Int64).cum_sum() - 1
+    filed = file_under(rows, release.settings).with_columns(seq.alias("seq"))
+    newest = in_order[-1] if kept.any() else before.newest
+    return filed, Past(before.seq + int(kept.sum()), newest, alone[-1]), int(((own < in_order) & kept).sum())
+
+
+def _told(span: Span, wall: datetime) -> pl.Expr:
+    """When an event says that it arrived; null where it doesn't, or says a time that can't be."""
     event, envelope = pl.col("event_time").cast(UTC_US), pl.col("enqueued_time").cast(UTC_US)
-    first, end = pl.lit(span.begin, UTC_US), pl.lit(datetime.combine(span.last, time(), UTC) + DAY, UTC_US)
-    within = event.is_null() | ((event >= first) & (event < end))
-    told = pl.coalesce(pl.when((envelope >= first) & (envelope < pl.lit(span.before, UTC_US))).then(envelope), event)
-    own = decoded.select(pl.when(within).then(told).alias("own"))["own"]
-    known = pl.Series([before.time], dtype=UTC_US).append(own.rename("")).fill_null(strategy="forward")[1:]
-    arrival = known.fill_null(strategy="backward").fill_null(span.begin)
-    in_order = pl.Series([before.time or EPOCH], dtype=UTC_US).append(arrival.rename("")).cum_max()[1:]
-    rows = pl.DataFrame({"arrival_time": in_order, "body": chunk.bodies})
-    filed = file_under(pl.concat([rows, decoded], how="horizontal"), release.settings).with_columns(span.dates.alias("kept"))
-    seq = before.seq + filed["kept"].cast(pl.Int64).cum_sum() - 1
-    behind = int(((own < in_order) & filed["kept"]).sum())
-    kept = int(filed["kept"].sum())
-    return filed.with_columns(seq.alias("seq")), Arrived(before.seq + kept, in_order[-1]), behind
+    late = (envelope >= pl.lit(span.before, UTC_US)) & (event < pl.lit(span.before, UTC_US))
+    told = pl.when(late).then(event).otherwise(pl.coalesce(envelope, event))
+    return pl.when(told <= pl.lit(wall, UTC_US)).then(told)

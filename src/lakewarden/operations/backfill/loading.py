@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from lakewarden.errors import LakeError
-from lakewarden.operations.arrival import Arrived, arrive_as_history, instant
+from lakewarden.operations.arrival import Past, arrive_as_history, instant
 from lakewarden.operations.backfill.sandbox import STAGING
 from lakewarden.progress import Progress
 from lakewarden.sources.mapping import EventMapping
@@ -136,7 +136,7 @@ def load(
         SourceError: one can't be read.
     """
     unchanged(plan)
-    told, arrived, done = Loaded(), Arrived(0), sandbox.loaded()
+    told, arrived, done = Loaded(), Past(), sandbox.loaded()
     for number, (chunk, fraction) in enumerate(chunks(plan.scope, plan.settings.chunk_rows)):
         rows, arrived, behind = arrive_as_history(chunk, release, arrived, plan.scope.span)
         told.add(rows, chunk.partitions, plan.scope.span.last, behind)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from lakewarden.flow.stages import Context, FlowState, run_flow
-from lakewarden.operations.arrival import Arrived, arrive_as_history
+from lakewarden.operations.arrival import Past, arrive_as_history
 from lakewarden.operations.backfill.loading import Loaded, chunks
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def take(scope: Scope, release: Release, labels: LabelIndex, settings: BackfillS
         SourceError: a file can't be read.
         ConfigurationError: the mapping doesn't fit the files.
     """
-    loaded, arrived, dates = Loaded(), Arrived(0), Counter[date]()
+    loaded, arrived, dates = Loaded(), Past(), Counter[date]()
     first: list[pl.DataFrame] = []
     newest: date | None = None
     fraction: float | None = None
