@@ -11,7 +11,7 @@ MINUTES ?= 5
 RATE ?= 1200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit format bench soak kafka clean
+.PHONY: help demo test check unit format bench soak kafka spark clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -50,6 +50,10 @@ soak: $(READY) ## FAULTS=200 faults, BATCHES=20000 micro-batches, MINUTES=5 at R
 
 kafka: $(READY) ## a Kafka broker with the topic transactions-stream, on KAFKA_PORT=9092, until Ctrl-C
 	@$(BIN)/python scripts/kafka.py start --foreground --port $(or $(KAFKA_PORT),9092)
+
+spark: $(READY) ## PySpark (0.5 GB) into .venv, and the jars that it needs; prints where they are. Java 17 or 21 is yours to install
+	@$(or $(PYTHON),python3) scripts/bootstrap.py --extra spark
+	@$(BIN)/python scripts/spark_jars.py
 
 clean: ## remove what the targets above made (not your lakes)
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist catboost_info

@@ -98,13 +98,13 @@ def environment() -> dict[str, str]:
 
 
 def main() -> None:
-    """Get uv, then make `.venv` equal to the lock file."""
+    """Get uv, then make `.venv` equal to the lock file; arguments are uv's own (`--extra spark`)."""
     if sys.version_info < (3, 11):  # noqa: UP036  # this is where an older Python is told
         here = f"{sys.executable} is {sys.version.split()[0]}"
         sys.exit(f"Lakewarden needs Python 3.11 or later; {here}. Try: make PYTHON=python3.12 ...")
     on_path = shutil.which("uv")
     uv = on_path if on_path and uv_version(on_path) >= UV_OLDEST else install_uv()
-    sync = [uv, "sync", "--frozen", "--python", sys.executable]
+    sync = [uv, "sync", "--frozen", "--python", sys.executable, *sys.argv[1:]]
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):  # else every process compiles every module again, which takes seconds
         sync.append("--compile-bytecode")
     if not sys.stderr.isatty():

@@ -1,4 +1,7 @@
-"""What a Kafka broker runs on: Java, and the jars that `kafka-jars.txt` pins by their sha256, below `.tools/kafka`."""
+"""What a Kafka broker runs on: Java, and the jars that `kafka-jars.txt` pins by their sha256, below `.tools/kafka`.
+
+`spark_jars.py` gets Spark's jars by the same means.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class UnavailableError(BrokerError):
     """Java or the jars can't be had here."""
 
 
-def find_java(*, install: bool = False) -> str:
+def find_java(*, install: bool = False, what: str = "Kafka") -> str:
     """Path of a Java that is new enough, by JAVA_HOME or PATH; with `install` also by apt-get, as root on Debian."""
     home = os.environ.get("JAVA_HOME", "")
     seen = []
@@ -55,13 +58,13 @@ def find_java(*, install: bool = False) -> str:
         return find_java()
     found = "; ".join(seen) or f"JAVA_HOME is {home or 'empty'} and no java is on PATH"
     raise UnavailableError(
-        f"Kafka needs Java {OLDEST_JAVA} or later: {found}.",
+        f"{what} needs Java {OLDEST_JAVA} or later: {found}.",
         f"install it (Debian and Ubuntu: apt-get install {PACKAGES[0]}), or point JAVA_HOME at one, and run the same command again",
     )
 
 
 def class_path(folder: Path = JARS, repository: str = REPOSITORY, pinned: Path = PINNED) -> str:
-    """The broker's class path; downloads the jars that are missing or damaged."""
+    """The class path of the pinned jars, the broker's without arguments; downloads those that are missing or damaged."""
     listed = _listed(pinned)
     if _wanting(folder, listed):
         try:
@@ -69,7 +72,7 @@ def class_path(folder: Path = JARS, repository: str = REPOSITORY, pinned: Path =
             with locked(folder.with_name(f"{folder.name}.lock")):
                 _download(folder, repository, _wanting(folder, listed))  # another process may have brought them meanwhile
         except OSError as error:
-            raise UnavailableError(f"Can't write Kafka's jars to {folder}: {error.strerror}.", "make room or give access there") from None
+            raise UnavailableError(f"Can't write jars to {folder}: {error.strerror}.", "make room or give access there") from None
     return os.pathsep.join(str(folder / Path(path).name) for path in listed)
 
 
@@ -133,7 +136,7 @@ def _sha256(path: Path) -> str:
 def _download(folder: Path, repository: str, wanted: dict[str, str]) -> None:
     if not wanted:
         return
-    print(f"kafka: getting {len(wanted)} jars from {repository} into {folder}", file=sys.stderr)
+    print(f"{folder.name}: getting {len(wanted)} jars from {repository} into {folder}", file=sys.stderr)
     with ThreadPoolExecutor(PARALLEL) as pool:
         jobs = [pool.submit(_fetch, f"{repository.rstrip('/')}/{path}", folder / Path(path).name, wanted[path]) for path in wanted]
         try:
