@@ -79,13 +79,16 @@ def proved(lake: lakewarden.Lake) -> None:
 @pytest.mark.timeout(300)
 def test_beside_a_stream_a_replay_is_swapped_and_undone_and_all_proofs_hold(bank, streaming, reader):
     lake = lakewarden.open(bank / "lake")
-    path = bank / "lake" / "conf" / "compliance_rules.yaml"
-    path.write_text(path.read_text() + "\n# read anew\n")
-    release = lake.release_create(reason="read anew").id
+    path = bank / "lake" / "conf" / "settings.yaml"
+    told = path.read_text()
+    path.write_text(told.replace("reporting_threshold_minor: 1000000\n", "reporting_threshold_minor: 20000\n"))
+    assert path.read_text() != told
+    release = lake.release_create(reason="another threshold: other features, so another state of the stages").id
     replay_id = lake.replay_plan(*DAYS, release=release, reason="live", settings={"max_band_move_share": 1.0}).data["id"]
     lake.replay_run(replay_id)
     report = lake.replay_validate(replay_id)
     assert report.ok, report.data["gates"]
+    assert report.data["state_changes"]
     cut = lake.replay_show(replay_id).data["plan"]["cut_seq"]
     kept = lake.table(SILVER.name).filter(pl.col("seq") <= cut).sort("seq").collect()
     assert streaming.poll() is None, "the stream ended before the swap"

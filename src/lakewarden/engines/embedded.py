@@ -14,7 +14,7 @@ from lakewarden.engines.lineage import derived_tables, run_record
 from lakewarden.engines.port import Committed, MicroBatch
 from lakewarden.engines.state import CHUNK_ROWS, REMEMBERED, state_of
 from lakewarden.flow.labels import LabelIndex
-from lakewarden.lake import history
+from lakewarden.lake import history, past
 from lakewarden.lake.maintenance import Maintenance
 from lakewarden.tables import BRONZE, LABELS, PIPELINE_RUNS, SILVER
 
@@ -94,15 +94,22 @@ class EmbeddedEngine:
         """See `Engine.state_before`."""
         # Who holds the lease knows what it wrote; anybody else must not look into the middle of an order.
         silver = self.lake.tables[SILVER.name].scan() if self.lake.leased else self.lake.table(SILVER.name)
-        before = silver.filter(pl.col("seq") < seq, history.seen(self._blocks(), seq)).select(REMEMBERED)
+        known = past.turns(self.lake.store)
+        within = (pl.col("seq") < seq) & history.seen(self._blocks(), seq)
+        before = past.as_seen(self.lake.store, silver, known, seq, REMEMBERED).filter(within)
         if instead is not None:
-            derived = instead[1].filter(pl.col("seq") < seq, history.seen(self._blocks(), seq)).select(REMEMBERED)
-            before = pl.concat([before.filter(pl.col("seq") < instead[0]), derived.lazy()])
-        return state_of(before, release, min_clock)
+            first, derived = instead[0], instead[1].select(*REMEMBERED, "event_date").lazy().filter(within)
+            swapped = past.exchanged(known, first, seq)
+            if swapped is None:
+                before = pl.concat([before.filter(pl.col("seq") < first), derived])
+            else:  # what swaps brought in behind the first row was seen from then on, and not what is derived here in its place
+                before = pl.concat([before.filter((pl.col("seq") < first) | swapped), derived.filter(~swapped)])
+        return state_of(before.select(REMEMBERED), release, min_clock)
 
     def turns(self, first_seq: int, last_seq: int) -> list[int]:
         """See `Engine.turns`."""
-        return history.turns(self._blocks(), first_seq, last_seq)
+        swapped = {turn.seen_from for turn in past.turns(self.lake.store) if first_seq < turn.seen_from <= last_seq}
+        return sorted(swapped | set(history.turns(self._blocks(), first_seq, last_seq)))
 
     def _blocks(self) -> list[history.Block]:
         return history.blocks(self.lake.store)

@@ -1,0 +1,81 @@
+"""Silver as it was seen from a place in the order of arrival, although swaps and undos changed it since.
+
+A row's windows saw what silver held when the row arrived. An order that changed that holds for the rows from `Done.next_seq` on; for those
+before, it is taken back here, from its pins. Where a pin was released, what stands now is all that there is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lakewarden.lake import orders, pins
+from lakewarden.lake.exchange import Rows
+from lakewarden.tables import SILVER
+
+if TYPE_CHECKING:
+    from lakewarden.lake.store import Store
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An order that changed the stages' state: which rows of silver it exchanged, and from which place on that was seen.
+
+    `undoes`: the number of the order whose content it took back. `history`: it brought in a block of history, which `lake.history` hides
+    from the rows before it.
+    """
+
+    order: int
+    seen_from: int
+    rows: Rows
+    undoes: int | None
+    history: bool
+
+
+def turns(store: Store) -> list[Turn]:
+    """Those that a lake has seen, oldest first."""
+    found: list[Turn] = []
+    for number in orders.numbers(store):
+        order, done = orders.get(store, number), orders.done(store, number)
+        if done is not None and order.rebuild and SILVER.name in order.changes:
+            found.append(Turn(number, done.next_seq, order.changes[SILVER.name].rows, order.undoes, order.history is not None))
+    return found
+
+
+def as_seen(store: Store, silver: pl.LazyFrame, known: Sequence[Turn], seq: int, columns: Sequence[str]) -> pl.LazyFrame:
+    """Silver as a row that arrived at `seq` saw it.
+
+    Args:
+        silver: what stands now.
+        known: `turns`.
+        columns: those that are wanted; none of the partition columns.
+    """
+    later = [turn for turn in known if seq < turn.seen_from]
+    cancelled = {turn.undoes for turn in later} & {turn.order for turn in later}
+    seen = silver.select(*columns, "event_date")
+    for turn in reversed(later):
+        if turn.history or turn.order in cancelled or turn.undoes in cancelled:
+            continue  # it is hidden already; or it came and went, all behind this place
+        pin = pins.get(store, pins.named(turn.order, SILVER.name))
+        if pin is None:
+            continue
+        parts = [seen.filter(~turn.rows.where())] if not turn.rows.none else [seen]
+        for file in pin.files:
+            data = store.get(f"{SILVER.name}/{file.path}")
+            if data is not None:
+                day = pl.lit(file.partition["event_date"]).str.to_date()
+                parts.append(pl.read_parquet(io.BytesIO(data), columns=list(columns)).lazy().with_columns(day.alias("event_date")))
+        seen = pl.concat(parts)
+    return seen
+
+
+def exchanged(known: Sequence[Turn], first: int, seq: int) -> pl.Expr | None:
+    """Which rows were exchanged at turns behind `first` and up to `seq`; None where there was none."""
+    meant = [turn.rows.where() for turn in known if first < turn.seen_from <= seq and not turn.rows.none]
+    return reduce(or_, meant) if meant else None

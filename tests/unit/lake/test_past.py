@@ -1,0 +1,76 @@
+"""Silver as it was seen: each row's windows saw what stood when it arrived, whatever was swapped and put back since."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from lakewarden.lake import orders, past, pins
+from lakewarden.lake.exchange import Rows
+from lakewarden.lake.lakehouse import Lakehouse
+from lakewarden.lake.orders import Change, Execution, Order
+from lakewarden.tables import SILVER
+
+NOW = dt.datetime(2026, 1, 7, tzinfo=dt.UTC)
+DAY = dt.date(2026, 1, 5)
+MEANT = Rows(dates=(str(DAY), str(DAY)), seq=(0, 3))
+
+
+def rows(first: int, amount: int, count: int = 4) -> pl.DataFrame:
+    blank = {name: [None] * count for name in SILVER.columns}
+    told = {"seq": range(first, first + count), "event_date": [DAY] * count, "region": ["EU"] * count, "amount_minor": [amount] * count}
+    return pl.DataFrame({**blank, **told, "batch": [first] * count}, schema=SILVER.columns)
+
+
+@pytest.fixture
+def house(tmp_path) -> Lakehouse:
+    house = Lakehouse.create(tmp_path, NOW)
+    house.tables[SILVER.name].append(rows(0, 1), batch=0)
+    return house
+
+
+def carried_out(house: Lakehouse, number: int, incoming, next_seq: int, undoes: int | None = None) -> None:
+    changes = {SILVER.name: Change(MEANT, tuple(incoming))}
+    given = Order(number, "replay.swap", "replay-1", f"act {number}", "ops", "host", NOW.isoformat(), changes, undoes=undoes, rebuild=True)
+    orders.place(house.store, given)
+    execution = Execution(house, given, lambda: NOW)
+    execution.tables()
+    execution.publish(0, next_seq)
+
+
+def seen(house: Lakehouse, seq: int) -> list[int]:
+    silver = house.table(SILVER.name)
+    found = past.as_seen(house.store, silver, past.turns(house.store), seq, ["seq", "amount_minor"])
+    return found.filter(pl.col("seq") < seq).sort("seq").collect()["amount_minor"].to_list()
+
+
+def test_what_was_swapped_and_put_back_is_seen_from_where_it_was_seen(house):
+    table = house.tables[SILVER.name]
+    carried_out(house, 0, table._write_files(rows(0, 2), 0), next_seq=6)
+    table.append(rows(4, 1), batch=4)
+    pin = pins.get(house.store, pins.named(0, SILVER.name))
+    assert pin is not None
+    house.publish(4, NOW)
+    assert seen(house, 5) == [1, 1, 1, 1, 1]
+    assert seen(house, 6) == [2, 2, 2, 2, 1, 1]
+    carried_out(house, 1, pin.files, next_seq=7, undoes=0)
+    assert seen(house, 5) == [1, 1, 1, 1, 1]
+    assert seen(house, 6) == [2, 2, 2, 2, 1, 1]
+    assert seen(house, 7) == [1, 1, 1, 1, 1, 1, 1]
+
+
+def test_without_its_pin_what_stands_is_all_that_there_is(house):
+    carried_out(house, 0, house.tables[SILVER.name]._write_files(rows(0, 2), 0), next_seq=6)
+    pins.release(house.store, pins.named(0, SILVER.name))
+    assert seen(house, 5) == [2, 2, 2, 2]
+
+
+def test_the_rows_that_turns_exchanged_are_told_for_a_stretch(house):
+    carried_out(house, 0, house.tables[SILVER.name]._write_files(rows(0, 2), 0), next_seq=6)
+    known = past.turns(house.store)
+    assert past.exchanged(known, 0, 5) is None
+    meant = past.exchanged(known, 0, 6)
+    assert meant is not None
+    assert rows(2, 1).filter(meant)["seq"].to_list() == [2, 3]
