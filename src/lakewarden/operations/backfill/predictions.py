@@ -30,14 +30,15 @@ def predict(snapshot: Snapshot, scope: Scope, earliest: date | None, found: Samp
     size, from_lake = _bytes_per_row(snapshot, settings)
     pace, measured = _seconds_per_row(snapshot, found, settings)
     days = sorted(found.dates)
-    total = found.rows * size
+    rows = found.rows(scope.span.last)
+    total = rows * size
     return {
-        "rows": found.rows,
-        "rows_from": "all files, read" if found.whole else f"{found.fraction:.1%} of the files, read",
+        "rows": rows,
+        "rows_from": "all files, read" if found.whole else f"{found.fraction:.1%} of the files, read, and the dates asked for",
         "bytes": round(total),
         "bytes_from": "bytes a row as the lake has them" if from_lake else "a default: the lake has too few rows to measure",
         "space_bytes": round(total * settings.space_factor),
-        "minutes": round(found.rows * pace / 60, 3),
+        "minutes": round(rows * pace / 60, 3),
         "minutes_from": measured,
         "sample": found.to_dict(),
         "warm_up": warm_up(days[0], days[-1] if found.whole else scope.span.last) if days else None,

@@ -48,10 +48,14 @@ class Sample:
         """Whether everything was read."""
         return self.fraction >= 1.0
 
-    @property
-    def rows(self) -> int:
-        """How many events of the dates there are, by the share that was read."""
-        return round(self.loaded.kept / self.fraction) if self.fraction else 0
+    def rows(self, last: date) -> int:
+        """How many events there are up to a date: by the share that was read, or by events a date, whichever is less."""
+        by_share = round(self.loaded.kept / self.fraction) if self.fraction else 0
+        if self.whole or not self.dates:
+            return by_share
+        days = sorted(self.dates)[:-1] or sorted(self.dates)  # the last one may be cut
+        a_date = sum(self.dates[day] for day in days) / len(days)
+        return min(by_share, max(self.loaded.kept, round(a_date * ((last - days[0]).days + 1))))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

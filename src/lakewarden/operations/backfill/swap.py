@@ -103,7 +103,7 @@ def order_undo(
         )
     newest, swap = newest_order(house), orders.get(house.store, answer.order)
     assert swap.history is not None
-    changes = {name: Change(_brought_in(plan, name, swap.history, report or {})) for name in swap.changes}
+    changes = {name: Change(_brought_in(plan, name, swap.history)) for name in swap.changes}
     order = Order(
         number=newest + 1,
         kind=UNDO,
@@ -150,7 +150,7 @@ def can_undo(house: Lakehouse, journal: Journal) -> CanUndo:
     saw = house.table(GOLD.name).filter(pl.col("seq") >= own.seen_from).select(pl.len()).collect().item() if own.seen_from >= 0 else 0
     told = "its rows are known by their places, and no other row stands there."
     if saw:
-        told += f" {saw:,} live rows were scored with it since: they stay as they are, and `verify` of their dates may differ afterwards."
+        told += f" {saw:,} live rows were scored with it since: they keep their scores, and can be verified as long as what goes is pinned."
     return CanUndo(True, told, number, saw)
 
 
@@ -162,7 +162,7 @@ def _dates(journal: Journal, plan: Plan) -> tuple[date, date]:
     return date.fromisoformat(span["from"]), date.fromisoformat(span["to"])
 
 
-def _brought_in(plan: Plan, name: str, block: tuple[int, int], report: dict[str, Any]) -> Rows:
+def _brought_in(plan: Plan, name: str, block: tuple[int, int]) -> Rows:
     """The rows of a table that stand there because of a backfill."""
     return Rows(seq=block) if BROUGHT_IN[name].per_event else Rows(run=plan.id)
 

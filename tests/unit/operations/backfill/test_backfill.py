@@ -75,6 +75,16 @@ def test_undo_restores_every_table(lake, brought):
     proved(lake)
 
 
+def test_rows_that_were_scored_with_it_are_verified_with_it_after_it_went(lake, banked, brought):
+    backfill_id = brought()
+    seen_from = lake.backfill_swap(backfill_id).data["seen_from_seq"]
+    lake.stream(banked / "live2", once=True, batch_rows=250)
+    since = lake.table(SILVER.name).filter(pl.col("seq") >= seen_from).select(pl.len()).collect().item()
+    assert lake.backfill_can_undo(backfill_id).data["live_rows_that_saw_it"] == since > 0
+    lake.backfill_undo(backfill_id, "the wrong files")
+    proved(lake)
+
+
 def test_an_older_one_goes_below_and_must_be_undone_first(lake, banked, brought, tmp_path):
     lines = (banked / "history" / "events.jsonl").read_bytes().splitlines(keepends=True)
     newest = max(found for found in map(day, lines) if found < LIVE_FROM)
