@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import polars as pl
 import pytest
 from kafka_jars import UnavailableError, find_java
 from spark_jars import spark_jars
 
 import lakewarden
+from lakewarden.tables import DUPLICATES
 
 QUICK = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",
@@ -48,3 +50,9 @@ def streamed(tmp_path_factory: pytest.TempPathFactory) -> lakewarden.Lake:
     lake.reference_import(folder / "sim" / "reference")
     assert lake.stream(folder / "sim", once=True, batch_rows=700).ok
     return lake
+
+
+@pytest.fixture(scope="session")
+def cut(streamed: lakewarden.Lake) -> int:
+    """A `seq` in the midst of the arrivals: that of an event whose id came before, so that the state of ids is asked."""
+    return int(streamed.table(DUPLICATES.name).filter(pl.col("seq") >= 900).select(pl.col("seq").min()).collect().item())

@@ -97,13 +97,14 @@ def test_the_published_rows_come_out_again(spark, streamed):
 
 
 @pytest.mark.parametrize("shards", [2, 5])
-def test_behind_a_state_with_labels_and_a_model(spark, streamed, shards):
+def test_behind_a_state_with_labels_and_a_model(spark, streamed, cut, shards):
     release = dataclasses.replace(release_of(streamed), model=models.model())
-    before = streamed.table(SILVER.name).filter(pl.col("seq") < 900).sort("seq").collect()
+    before = streamed.table(SILVER.name).filter(pl.col("seq") < cut).sort("seq").collect()
     labels = some_labels(before, before["event_time"].max())
-    expected = by_embedded(streamed, 900, release, labels)
+    expected = by_embedded(streamed, cut, release, labels)
     assert expected.silver["p_fraud_7d"].sum() > 0
     assert expected.silver["in_count_24h"].sum() > 0
-    derived = by_spark(spark, streamed, 900, release, labels, shards)
+    assert (expected.duplicates["first_seq"] < cut).any()
+    derived = by_spark(spark, streamed, cut, release, labels, shards)
     assert_same(expected, derived)
     assert counts(expected.dq_results).equals(counts(derived.dq_results))

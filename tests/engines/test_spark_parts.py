@@ -32,11 +32,11 @@ def with_copies(rows: pl.DataFrame, shards: int) -> list[pl.DataFrame]:
 
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
-def test_any_cut_and_any_shards_give_the_rows_of_the_whole_flow(streamed, shards):
+def test_any_cut_and_any_shards_give_the_rows_of_the_whole_flow(streamed, cut, shards):
     release_id = streamed.table(BRONZE.name).select("release_id").head(1).collect().item()
     release = dataclasses.replace(materialise(streamed.house.store, release_id), model=models.model())
-    bronze = streamed.table(BRONZE.name).filter(pl.col("seq") >= 900).sort("seq").collect()
-    before = streamed.table(SILVER.name).filter(pl.col("seq") < 900)
+    bronze = streamed.table(BRONZE.name).filter(pl.col("seq") >= cut).sort("seq").collect()
+    before = streamed.table(SILVER.name).filter(pl.col("seq") < cut)
     shared = parts.Shared(release, LabelIndex.empty())
     expected = run_flow(decode_events(bronze, release), Context(release, state_of(before, release), shared.labels))
 
