@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakewarden.app_swap import Swaps
-from lakewarden.errors import UsageError
 from lakewarden.flow.version import code_version
 from lakewarden.operations import status as standing
 from lakewarden.operations.dates import as_date, utc_now
@@ -160,15 +159,11 @@ class Backfills(Swaps):
             LakeError: it isn't validated, an approval is missing, or the lake begins elsewhere by now.
             LakeBusyError: the stream didn't carry the order out in time, or another order is under way; the order stands.
         """
-        from lakewarden.operations import papers
         from lakewarden.operations.backfill import swap
 
         journal = self._backfill(backfill_id)
-        if journal.state()["state"] != papers.ORDERED:
-            author, settings = self._ready().author, self._settings()
-            step("give the order")
-            swap.order_swap(self.house, journal, author, settings, utc_now())
-        return self._ended(journal, on_progress, step)
+        give = lambda: swap.order_swap(self.house, journal, self._ready().author, self._settings(), utc_now())  # noqa: E731  # begun below
+        return self._swapped(journal, give, lambda: self._ended(journal, on_progress, step), step)
 
     def backfill_undo(
         self,
@@ -185,26 +180,13 @@ class Backfills(Swaps):
             LakeError: it can't be undone; says why.
             UsageError: there is no reason.
         """
-        from lakewarden.lake import orders
-        from lakewarden.operations import ordering, papers
         from lakewarden.operations.backfill import swap
 
-        if not reason.strip():
-            raise UsageError("An undo needs a reason.", state="nothing was changed", next='lakewarden backfill undo ID --reason "why"')
-        if incident is not None:
-            self._incidents().get(incident)
-        journal = self._backfill(backfill_id)
-        state = journal.state()
-        if state["state"] == papers.ORDERED and state["after"] == papers.SWAPPED:
-            if orders.call_off(self.house.store, int(state["order"]), utc_now()):
-                ordering.settle(self.house, journal, utc_now())
-                return standing.Report({"id": backfill_id, "state": journal.state()["state"], "called_off": True, "next": journal.next()})
-            self._ended(journal, on_progress, step)
-        if journal.state()["state"] != papers.ORDERED:
-            author, settings = self._ready().author, self._settings()
-            step("give the order")
-            swap.order_undo(self.house, journal, author, settings, reason.strip(), incident, utc_now())
-        return self._ended(journal, on_progress, step)
+        journal, why = self._backfill(backfill_id), self._because(reason, f"lakewarden backfill undo {backfill_id}", incident)
+        give = lambda: swap.order_undo(  # noqa: E731  # begun below
+            self.house, journal, self._ready().author, self._settings(), why, incident, utc_now()
+        )
+        return self._undone(journal, give, lambda: self._ended(journal, on_progress, step), step)
 
     def backfill_can_undo(self, backfill_id: str) -> standing.Report:
         """Whether a backfill can be taken out again, why (not), and how many live rows saw it since; not ok where it can't."""

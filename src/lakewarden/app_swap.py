@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakewarden.app_replay import Replays
 from lakewarden.errors import LakeBusyError, LakeError, UsageError
 from lakewarden.lake.lease import Lease
+from lakewarden.operations import papers
 from lakewarden.operations import status as standing
 from lakewarden.operations.dates import utc_now
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lakewarden.engines.embedded import EmbeddedEngine
     from lakewarden.lake.orders import Done, Order
     from lakewarden.operations.orders import Orders
+    from lakewarden.operations.papers import Papers
     from lakewarden.operations.replay.journal import Journal
     from lakewarden.progress import OnProgress
     from lakewarden.settings import OperationSettings
@@ -123,11 +125,8 @@ class Swaps(Replays):
         from lakewarden.operations.replay import swap
 
         journal = self._journal(replay_id)
-        if journal.state()["state"] != "ordered":
-            author, settings = self._ready().author, self._settings()
-            step("give the order")
-            swap.order_swap(self.house, journal, author, settings, utc_now())
-        return self._carried_out(journal, on_progress, step)
+        give = lambda: swap.order_swap(self.house, journal, self._ready().author, self._settings(), utc_now())  # noqa: E731  # begun below
+        return self._swapped(journal, give, lambda: self._carried_out(journal, on_progress, step), step)
 
     def replay_undo(
         self,
@@ -144,26 +143,46 @@ class Swaps(Replays):
             LakeError: it can't be undone; says why.
             UsageError: there is no reason.
         """
-        from lakewarden.lake import orders
-        from lakewarden.operations.replay import journal as papers
         from lakewarden.operations.replay import swap
 
+        journal, why = self._journal(replay_id), self._because(reason, f"lakewarden replay undo {replay_id}", incident)
+        give = lambda: swap.order_undo(  # noqa: E731  # begun below
+            self.house, journal, self._ready().author, self._settings(), why, incident, utc_now()
+        )
+        return self._undone(journal, give, lambda: self._carried_out(journal, on_progress, step), step)
+
+    def _because(self, reason: str, command: str, incident: str | None) -> str:
+        """The reason of an undo, once it is known to be one and its incident to be there."""
         if not reason.strip():
-            raise UsageError("An undo needs a reason.", state="nothing was changed", next='lakewarden replay undo ID --reason "why"')
+            raise UsageError("An undo needs a reason.", state="nothing was changed", next=f'{command} --reason "why"')
         if incident is not None:
             self._incidents().get(incident)
-        journal = self._journal(replay_id)
+        return reason.strip()
+
+    def _swapped(
+        self, journal: Papers[Any], give: Callable[[], object], end: Callable[[], standing.Report], step: Callable[[str], None]
+    ) -> standing.Report:
+        """Give the order to swap unless it was given, and have it carried out."""
+        if journal.state()["state"] != papers.ORDERED:
+            self._ready()
+            step("give the order")
+            give()
+        return end()
+
+    def _undone(
+        self, journal: Papers[Any], give: Callable[[], object], end: Callable[[], standing.Report], step: Callable[[str], None]
+    ) -> standing.Report:
+        """Call off a swap that waits; else give the order to undo it, and have it carried out."""
+        from lakewarden.lake import orders
+        from lakewarden.operations import ordering
+
         state = journal.state()
         if state["state"] == papers.ORDERED and state["after"] == papers.SWAPPED:
             if orders.call_off(self.house.store, int(state["order"]), utc_now()):
-                swap.settle(self.house, journal, utc_now())
-                return standing.Report({"id": replay_id, "state": journal.state()["state"], "called_off": True, "next": journal.next()})
-            self._carried_out(journal, on_progress, step)
-        if journal.state()["state"] != papers.ORDERED:
-            author, settings = self._ready().author, self._settings()
-            step("give the order")
-            swap.order_undo(self.house, journal, author, settings, reason.strip(), incident, utc_now())
-        return self._carried_out(journal, on_progress, step)
+                ordering.settle(self.house, journal, utc_now())
+                return standing.Report({"id": journal.id, "state": journal.state()["state"], "called_off": True, "next": journal.next()})
+            end()
+        return self._swapped(journal, give, end, step)
 
     def replay_can_undo(self, replay_id: str) -> standing.Report:
         """Whether a swap can be undone, why (not), and until when; not ok where it can't."""

@@ -54,7 +54,7 @@ class Rows:
         """
         held = pl.lit(not self.none)
         if dates and self.dates is not None:
-            held &= pl.col("event_date").cast(pl.String).is_between(*(pl.lit(day) for day in self.dates))
+            held &= pl.col("event_date").cast(pl.String).is_between(pl.lit(self.dates[0]), pl.lit(self.dates[1]))
         if self.seq is not None:
             held &= pl.col("seq").is_between(*self.seq)
         if self.among is not None:
