@@ -69,16 +69,17 @@ def benchmarks(scratch: Path) -> dict[str, Callable[[], list[Row] | list[dict[st
 
     def trained() -> None:
         simulate_big()
-        simulate_million()
         if not (scratch / "trained").exists():
             throughput.child(str(HERE / "throughput.py"), "prepare", str(scratch / "trained"), str(big))
 
     def latencies() -> list[Row]:
         trained()
+        simulate_million()
         return latency.run(scratch, million)
 
     def topics() -> list[Row]:
         trained()
+        simulate_million()
         return kafka.run(scratch, big, million)
 
     def simulate_clean() -> None:

@@ -88,3 +88,20 @@ def test_vacuum_takes_what_a_pin_held_that_ran_out(tmp_path):
     assert maintenance.vacuum(later + dt.timedelta(seconds=61)) == 0
     maintenance.vacuum(later + dt.timedelta(days=1))
     assert maintenance.vacuum(later + dt.timedelta(days=1, seconds=61)) == 4
+
+
+def test_with_a_damaged_pin_nothing_is_removed_and_the_stream_goes_on(tmp_path):
+    store, table = lake_table(tmp_path)
+    maintenance = Maintenance(store, {"t": table}, SETTINGS)
+    for batch in range(4):
+        append(table, batch)
+    maintenance.tidy(table, NOW, fan=2)
+    store.put("_pins/pin-one.json", b"{")
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    for hours in range(4):
+        maintenance.look(later + dt.timedelta(hours=hours))
+    assert sum(entry.path.endswith(".parquet") for entry in store.entries("t")) == 5
+    store.delete(["_pins/pin-one.json"])
+    for hours in range(4, 8):
+        maintenance.look(later + dt.timedelta(hours=hours))
+    assert sum(entry.path.endswith(".parquet") for entry in store.entries("t")) == 1
