@@ -59,12 +59,12 @@ def connect(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         _make_folder(engine)
         event.listen(engine, "connect", _wait_for_other_writers)
-    for attempt in (1, 2):
+    for left in reversed(range(len(METADATA.tables) + 1)):
         try:
             METADATA.create_all(engine)
             break
-        except SQLAlchemyError as error:  # also when another process makes the same tables at this moment: then they are there now
-            if attempt == 2:
+        except SQLAlchemyError as error:  # also when another process makes the same tables at this moment: one more is there each time
+            if not left:
                 raise records_error("open", error) from error
     return engine
 
