@@ -66,6 +66,8 @@ def test_4_2_5_old_and_new_are_compared_and_judged(lake, plan):
         "explained": "pass",
     }
     assert {row["table"] for row in report.data["rows"]} >= {"transactions_silver", "risk_scores_gold"}
+    level = report.data["service_level"]
+    assert (level["latency_p95_ms"]["old"] > 0, level["latency_p95_ms"]["new"], level["level_ms"]) == (True, None, 60_000)
 
 
 def test_4_2_2_readers_are_told_that_the_dates_are_under_replay(lake, plan):

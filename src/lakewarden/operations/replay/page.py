@@ -31,6 +31,7 @@ def page(plan: Plan, report: Mapping[str, Any]) -> str:
             '<p class="muted">Amounts in minor units of the base currency. Events that arrived after the plan are left out.</p>',
             section("Alerts that would be opened, closed, kept", ("opened", "closed", "kept"), [report["alerts"]]),
             _rules(report),
+            _service_level(report),
             _conservation(report),
             _examples(report),
             _plan(plan),
@@ -71,6 +72,13 @@ def _rules(report: Mapping[str, Any]) -> str:
     told = '<p class="muted">Old: of the micro-batches that the dates\' arrivals touch. New: of those arrivals themselves.</p>'
     names = ("rule", "criticality", "old events", "old pass rate", "new events", "new pass rate")
     return "<h2>Data-quality rules</h2>" + told + table(names, rows)
+
+
+def _service_level(report: Mapping[str, Any]) -> str:
+    found = report["service_level"]
+    old = found["latency_p95_ms"]["old"]
+    told = "no micro-batch is recorded" if old is None else f"p95 {old / 1000:,.1f} s as it was streamed"
+    return f"<h2>Service level of latency</h2><p>{told}; the level is {found['level_ms'] / 1000:,.0f} s. A replay has no latency.</p>"
 
 
 def _conservation(report: Mapping[str, Any]) -> str:

@@ -60,6 +60,7 @@ def validate(
     stopped = [gate["gate"] for gate in gates if not gate["ok"]]
     state = papers.STOPPED if stopped else papers.VALIDATED
     told = {"ok": not stopped, "id": plan.id, "state": state, "verdict": _verdict(data, stopped), "gates": gates, **data}
+    told |= {"service_level": comparison.service_level(snapshot, plan, journal.state().get("seconds"))}
     told |= {"order": snapshot.point.order, **totals.to_dict()}
     buffer = io.BytesIO()
     unlike.write_parquet(buffer, compression="zstd")
