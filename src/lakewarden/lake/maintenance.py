@@ -48,10 +48,13 @@ class Maintenance:
         self._last_points: datetime | None = None
         self._merger = ThreadPoolExecutor(1, thread_name_prefix="merge")
         self._merging: Future[int] | None = None
+        self._sweeper = ThreadPoolExecutor(1, thread_name_prefix="vacuum")
+        self._sweeping: Future[int] | None = None
 
     def close(self) -> None:
-        """Wait for a merge that is under way."""
+        """Wait for a merge and a vacuum that are under way."""
         self._merger.shutdown(wait=True)
+        self._sweeper.shutdown(wait=True)
 
     def look(self, now: datetime) -> bool:
         """Do what is due; says whether a table's version moved.
@@ -68,13 +71,26 @@ class Maintenance:
         moved = self._merge()
         for table in self._tables:
             moved |= self.tidy(table, now, among=range(1))
+        self._sweep(now)
+        return moved
+
+    def _sweep(self, now: datetime) -> None:
+        """Vacuum now and then, beside the rest: it lists every file there is, and takes seconds where there are many.
+
+        Raises:
+            StorageError: the one before failed.
+        """
+        if self._sweeping is not None and not self._sweeping.done():
+            return
+        if self._sweeping is not None:
+            ended, self._sweeping = self._sweeping, None
+            with contextlib.suppress(LakeError):  # a pin or an order can't be read: nothing is removed, and the stream goes on
+                ended.result()
         if self._last_vacuum is None:
             self._last_vacuum = now
         elif (now - self._last_vacuum).total_seconds() >= max(60, self._settings.vacuum_grace_seconds / 4):
             self._last_vacuum = now
-            with contextlib.suppress(LakeError):  # a pin or an order can't be read: nothing is removed, and the stream goes on
-                self.vacuum(now)
-        return moved
+            self._sweeping = self._sweeper.submit(self.vacuum, now)
 
     def _merge(self) -> bool:
         """One merge of larger files at a time, beside the small ones: these go on gathering while it takes its seconds. Says if one ended.

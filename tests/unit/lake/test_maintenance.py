@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from concurrent.futures import wait
 
 import polars as pl
 
@@ -90,6 +92,30 @@ def test_vacuum_takes_what_a_pin_held_that_ran_out(tmp_path):
     assert maintenance.vacuum(later + dt.timedelta(days=1, seconds=61)) == 4
 
 
+def looks(maintenance: Maintenance, times: list[dt.datetime]) -> None:
+    """Look at these times, waiting for the vacuum that each begins."""
+    for now in times:
+        maintenance.look(now)
+        wait(future for future in (maintenance._sweeping,) if future is not None)
+
+
+def test_small_files_are_merged_while_a_vacuum_takes_its_time(tmp_path, monkeypatch):
+    store, table = lake_table(tmp_path)
+    maintenance = Maintenance(store, {"t": table}, SETTINGS)
+    began, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(maintenance, "vacuum", lambda _: began.set() or go_on.wait(30) or 0)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    maintenance.look(later)
+    maintenance.look(later + dt.timedelta(hours=1))
+    assert began.wait(30)
+    for batch in range(SETTINGS.compact_every):
+        append(table, batch)
+    assert maintenance.look(later + dt.timedelta(hours=2))
+    assert len(table.files()) == 1
+    go_on.set()
+    maintenance.close()
+
+
 def test_with_a_damaged_pin_nothing_is_removed_and_the_stream_goes_on(tmp_path):
     store, table = lake_table(tmp_path)
     maintenance = Maintenance(store, {"t": table}, SETTINGS)
@@ -98,10 +124,8 @@ def test_with_a_damaged_pin_nothing_is_removed_and_the_stream_goes_on(tmp_path):
     maintenance.tidy(table, NOW, fan=2)
     store.put("_pins/pin-one.json", b"{")
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-    for hours in range(4):
-        maintenance.look(later + dt.timedelta(hours=hours))
+    looks(maintenance, [later + dt.timedelta(hours=hours) for hours in range(4)])
     assert sum(entry.path.endswith(".parquet") for entry in store.entries("t")) == 5
     store.delete(["_pins/pin-one.json"])
-    for hours in range(4, 8):
-        maintenance.look(later + dt.timedelta(hours=hours))
+    looks(maintenance, [later + dt.timedelta(hours=hours) for hours in range(4, 8)])
     assert sum(entry.path.endswith(".parquet") for entry in store.entries("t")) == 1
