@@ -22,7 +22,7 @@ app = commands(
     help="What is held so that it can be restored: list it, let go of it.",
     epilog=examples(
         "lakewarden pins list --lake ./lake",
-        'lakewarden pins release pin-000003-risk_scores_gold --reason "the replay was accepted" --lake ./lake',
+        'lakewarden pins release pin-000003-risk_scores_gold-17 --reason "the replay was accepted" --lake ./lake',
     ),
 )
 
@@ -41,8 +41,8 @@ def list_(lake: LakeOption = None, as_json: JsonOption = False) -> None:
 @app.command(
     cls=TaughtCommand,
     epilog=examples(
-        'lakewarden pins release pin-000003-risk_scores_gold --reason "the replay was accepted" --lake ./lake',
-        'lakewarden pins release pin-000003-risk_scores_gold --reason "space" --json | jq .receipt',
+        'lakewarden pins release pin-000003-risk_scores_gold-17 --reason "the replay was accepted" --lake ./lake',
+        'lakewarden pins release pin-000003-risk_scores_gold-17 --reason "space" --json | jq .receipt',
     ),
 )
 def release(

@@ -155,6 +155,16 @@ def done(store: Store, number: int) -> Done | None:
     return None if data is None else Done(**json.loads(data))
 
 
+def pin_of(store: Store, number: int, table: str) -> str | None:
+    """The id of the pin that holds what an order replaced in a table, be it there still or not; None where nothing went."""
+    ended = done(store, number)
+    if ended is not None:
+        told = ended.tables[table]["pin"]
+        return None if told is None else str(told)
+    found = pins.of_order(store, number, table)
+    return None if found is None else found.id
+
+
 def pending(store: Store, known: int = -1) -> list[Order]:
     """Orders that are neither done nor called off, in their order.
 
@@ -227,16 +237,16 @@ class Execution:
 
         def keep(version: int, going: list[DataFile]) -> None:
             self._step(f"pin {name}")
-            made = pins.Pin(
-                pins.named(order.number, name), name, version, tuple(going), reason, order.time, until.isoformat(), order.number
-            )
-            pins.keep(self._house.store, made)
+            if going:
+                pin_id = pins.named(order.number, name, version)
+                made = pins.Pin(pin_id, name, version, tuple(going), reason, order.time, until.isoformat(), order.number)
+                pins.keep(self._house.store, made)
             self._step(f"commit {name}")
 
         return keep
 
     def _told(self, name: str, version: int) -> dict[str, Any]:
-        pin = pins.get(self._house.store, pins.named(self._order.number, name))
+        pin = pins.of_order(self._house.store, self._order.number, name)
         incoming = self._order.changes[name].incoming
         return {
             "before": None if pin is None else pin.version,

@@ -17,6 +17,7 @@ import polars as pl
 
 from lakewarden.lake import orders, pins
 from lakewarden.lake.exchange import Rows
+from lakewarden.lake.history import NEVER
 from lakewarden.tables import SILVER
 
 if TYPE_CHECKING:
@@ -39,12 +40,13 @@ class Turn:
 
 
 def turns(store: Store) -> list[Turn]:
-    """Those that a lake has seen, oldest first."""
+    """Those that a lake has seen, oldest first. One that was begun and is not done is seen by nobody yet, though its rows may be there."""
     found: list[Turn] = []
     for number in orders.numbers(store):
         order, done = orders.get(store, number), orders.done(store, number)
-        if done is not None and order.rebuild and SILVER.name in order.changes:
-            found.append(Turn(number, done.next_seq, order.changes[SILVER.name].rows, order.undoes, order.history is not None))
+        if order.rebuild and SILVER.name in order.changes and orders.verdict(store, number) == orders.CARRIED_OUT:
+            seen_from = NEVER if done is None else done.next_seq
+            found.append(Turn(number, seen_from, order.changes[SILVER.name].rows, order.undoes, order.history is not None))
     return found
 
 
@@ -62,11 +64,12 @@ def as_seen(store: Store, silver: pl.LazyFrame, known: Sequence[Turn], seq: int,
     for turn in reversed(later):
         if turn.history or turn.order in cancelled or turn.undoes in cancelled:
             continue  # it is hidden already; or it came and went, all behind this place
-        pin = pins.get(store, pins.named(turn.order, SILVER.name))
-        if pin is None:
+        pin_id = orders.pin_of(store, turn.order, SILVER.name)
+        pin = None if pin_id is None else pins.get(store, pin_id)
+        if pin is None and pin_id is not None:
             continue
         parts = [seen.filter(~turn.rows.where())] if not turn.rows.none else [seen]
-        for file in pin.files:
+        for file in pin.files if pin is not None else ():
             data = store.get(f"{SILVER.name}/{file.path}")
             if data is not None:
                 day = pl.lit(file.partition["event_date"]).str.to_date()

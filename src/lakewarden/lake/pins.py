@@ -57,9 +57,18 @@ class Pin:
         return self.until is None or now < datetime.fromisoformat(self.until)
 
 
-def named(order: int, table: str) -> str:
-    """The id of the pin that an order makes in a table."""
-    return f"pin-{order:06d}-{table}"
+def named(order: int, table: str, version: int) -> str:
+    """The id of the pin that an order makes of a table's version.
+
+    Each try at a commit has a pin of its own: one that was paused and fenced off since can't write over that of the try which landed.
+    """
+    return f"pin-{order:06d}-{table}-{version}"
+
+
+def of_order(store: Store, order: int, table: str) -> Pin | None:
+    """What an order replaced in a table; None where nothing went. Tries follow each other, so the newest version is the one that landed."""
+    found = [one for one in pins(store) if one.order == order and one.table == table]
+    return max(found, key=lambda one: one.version, default=None)
 
 
 def keep(store: Store, pin: Pin) -> Pin:

@@ -94,8 +94,8 @@ class Orders:
     def _ended(self, order: Order, done: Done) -> None:
         if order.undoes is not None:  # what it pinned is a part of the tables again
             for name in order.changes:
-                pin_id = pins.named(order.undoes, name)
-                if pins.get(self._house.store, pin_id) is not None:
+                pin_id = orders.pin_of(self._house.store, order.undoes, name)
+                if pin_id is not None and pins.get(self._house.store, pin_id) is not None:
                     pins.release(self._house.store, pin_id)
         try:
             self._receipt(order, done)

@@ -108,8 +108,10 @@ def test_cut_short_at_any_step_it_is_finished_by_another(house, at):
     assert again.tables()
     again.publish(2, 6)
     assert published(house) == NEW
-    pin = pins.get(house.store, pins.named(0, DUPLICATES.name))
+    pin = pins.of_order(house.store, 0, DUPLICATES.name)
     assert pin is not None
+    assert orders.pin_of(house.store, 0, DUPLICATES.name) == pin.id
+    assert orders.pin_of(house.store, 0, DQ_RESULTS.name) is None
     assert pin.rows == 4
     assert all(house.store.exists(f"{DUPLICATES.name}/{file.path}") for file in pin.files)
 
@@ -124,6 +126,29 @@ def test_what_was_begun_can_not_be_called_off_and_what_was_called_off_not_begun(
     orders.place(house.store, second)
     Execution(house, second, lambda: NOW).tables()
     assert not orders.call_off(house.store, 1, NOW)
+
+
+def test_a_try_that_was_paused_and_fenced_off_can_not_write_over_the_pin_of_the_one_that_landed(house):
+    given = order(house)
+    orders.place(house.store, given)
+    paused = Lakehouse.open(house.store.root)
+    stale = []
+
+    def overtaken(step: str) -> None:
+        if step == f"pin {DUPLICATES.name}" and not stale:
+            stale.append(step)
+            house.tables[DUPLICATES.name].append(rows(3), batch=3)  # the version moves on
+            execution = Execution(house, given, lambda: NOW)
+            execution.tables()
+            execution.publish(3, 8)
+
+    Execution(paused, given, lambda: NOW, overtaken).tables()
+    told = orders.done(house.store, 0)
+    assert told is not None
+    pin = pins.get(house.store, told.tables[DUPLICATES.name]["pin"])
+    assert pin is not None
+    assert (pin.version, pin.rows) == (told.tables[DUPLICATES.name]["before"], 4)
+    assert orders.pin_of(house.store, 0, DUPLICATES.name) == pin.id == pins.of_order(house.store, 0, DUPLICATES.name).id
 
 
 def test_vacuum_leaves_what_an_order_is_about_to_bring(house):

@@ -149,10 +149,11 @@ def can_undo(house: Lakehouse, journal: Journal, now: datetime) -> CanUndo:
     later = [one for one in in_effect(house.store, house.published().order) if one.order > number and one.overlaps(plan.dates)]
     if later:
         return CanUndo(False, f"{later[0].subject} was swapped in over the same dates since; undo that first.", order=number)
-    held = {name: pins.get(house.store, pins.named(number, name)) for name in orders.get(house.store, number).changes}
+    ids = {name: orders.pin_of(house.store, number, name) for name in orders.get(house.store, number).changes}
+    held = {name: pins.get(house.store, pin_id) for name, pin_id in ids.items() if pin_id is not None}
     for name, pin in held.items():
         if pin is None:
-            return CanUndo(False, f"the pin {pins.named(number, name)} was released.", order=number)
+            return CanUndo(False, f"the pin {ids[name]} was released.", order=number)
         if not pin.holds(now):
             return CanUndo(False, f"the pin {pin.id} ran out at {pin.until}.", pin.until, number)
         gone = next((file.path for file in pin.files if not house.store.exists(f"{name}/{file.path}")), None)
@@ -180,7 +181,8 @@ def _brought_in(plan: Plan, swap: Order, name: str) -> Rows:
 
 
 def _pinned(house: Lakehouse, swap: Order, name: str) -> tuple[DataFile, ...]:
-    pin = pins.get(house.store, pins.named(swap.number, name))
+    pin_id = orders.pin_of(house.store, swap.number, name)
+    pin = None if pin_id is None else pins.get(house.store, pin_id)
     return () if pin is None else pin.files
 
 
