@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakewarden.allocation import give_back_large_arrays
 from lakewarden.app_backfill import Backfills
+from lakewarden.app_compact import Compactions
 from lakewarden.app_models import Models
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases as releases_at_rest
@@ -161,7 +162,7 @@ class StreamReport:
         }
 
 
-class Lake(Backfills, Models):
+class Lake(Backfills, Models, Compactions):
     """A lake and everything one can do with it; each method is the command of the same name and gives its report."""
 
     init_report: standing.Report

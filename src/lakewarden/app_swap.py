@@ -242,6 +242,16 @@ class Swaps(Replays):
 
     def _carry_out_here(self, step: Callable[[str], None]) -> None:
         """Take the lease and carry out what waits, as a stream would that has no events."""
+        with self.caught_up(step):
+            pass
+
+    @contextlib.contextmanager
+    def caught_up(self, step: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+        """The lake under its lease, everything finished that was begun and every order carried out, as by a stream that has no events.
+
+        Raises:
+            LakeBusyError: a stream holds the lake.
+        """
         from lakewarden.lake.bookmarks import Bookmarks
         from lakewarden.lake.release_loader import materialise
         from lakewarden.operations import release, stream
@@ -269,6 +279,7 @@ class Swaps(Replays):
             running = stream.Stream(job, check=self.house.check)
             running.recover()
             running.carry_out()
+            yield
 
     def _numbered(self, number: int) -> int:
         """The number of an order's receipt; written now where whoever carried it out could not."""

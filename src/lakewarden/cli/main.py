@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lakewarden.cli import backfill, demo, events, incident, model, models, pins, proof, receipts, references, releases, swap, tables
+from lakewarden.cli import backfill, compact, demo, events, incident, model, models, pins, proof, receipts, references, releases, swap, tables
 from lakewarden.cli.edge import INTERRUPTED, OK, READER_GONE, explain, interrupted, tell
 from lakewarden.cli.face import write_json
 from lakewarden.cli.options import TaughtGroup, commands, examples
@@ -37,6 +37,7 @@ class Root(TaughtGroup):
         "conserve",
         "replay",
         "backfill",
+        "compact",
         "pins",
         "release",
         "incident",
@@ -95,7 +96,7 @@ def lakewarden(
         raise typer.BadParameter(f"--json goes behind the command: lakewarden {ctx.invoked_subcommand} ... --json", ctx=ctx)
 
 
-for part in (demo.app, tables.app, events.app, models.app, proof.app, incident.evidence_app):
+for part in (demo.app, tables.app, events.app, models.app, proof.app, compact.app, incident.evidence_app):
     app.add_typer(part)
 app.add_typer(references.app, name="reference")
 app.add_typer(model.app, name="model")

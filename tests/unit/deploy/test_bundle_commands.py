@@ -23,6 +23,7 @@ EXAMPLES = {
     "mapping": "/Volumes/c/files/landing/mappings/cards.yaml",
     "line_of_business": "cards",
     "note": "agreed on",
+    "fan": "2",
     "labels": "/Volumes/c/files/landing/labels.csv",
     "reference": "/Volumes/c/files/landing/reference",
 }
@@ -109,4 +110,4 @@ def test_the_source_of_the_stream_is_a_topic_that_the_product_reads():
 
 def test_work_on_tables_is_on_spark():
     on_spark = {name for name, task in tasks() if "--engine=spark" in command(task)}
-    assert on_spark == set(resolved("prod")["jobs"]) - {"train", "model_rollback", "prepare"}
+    assert on_spark == set(resolved("prod")["jobs"]) - {"train", "model_rollback", "prepare", "compact"}
