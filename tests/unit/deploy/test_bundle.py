@@ -45,7 +45,8 @@ def test_the_resource_types_refuse_what_they_do_not_know():
 def test_the_top_has_no_unknown_part():
     top = written()
     assert set(top) <= {"bundle", "include", "artifacts", "variables", "targets", "resources"}
-    assert set(top["bundle"]) == {"name", "databricks_cli_version"}
+    assert set(top["bundle"]) == {"name", "databricks_cli_version", "engine"}
+    assert top["bundle"]["engine"] == "direct", "the other one refuses catalogs, external locations and policies"
     for told in top["variables"].values():
         assert set(told) <= {"description", "default", "type"}
         assert told["description"]
