@@ -60,6 +60,14 @@ def test_the_top_has_no_unknown_part():
     }
 
 
+@pytest.mark.parametrize(("target", "status"), [("dev", "PAUSED"), ("staging", "UNPAUSED"), ("prod", "UNPAUSED")])
+def test_the_stream_runs_by_itself_where_it_should(target, status):
+    stream = resolved(target)["jobs"]["stream"]
+    assert stream["continuous"] == {"pause_status": status}
+    assert stream["max_concurrent_runs"] == 1
+    assert not any("max_retries" in task or "depends_on" in task for task in stream["tasks"]), "a continuous job has neither"
+
+
 def test_variables_without_a_default_are_those_that_the_readme_tells_to_set():
     told = (FOLDER / "README.md").read_text()
     free = {name for name, variable in written()["variables"].items() if "default" not in variable} - {"catalog"}  # each target sets it
