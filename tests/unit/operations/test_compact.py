@@ -1,14 +1,19 @@
 """Compaction when nobody streams: fewer files, the same rows, readers moved, nothing half-finished published."""
 
+import datetime as dt
 import threading
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
 import lakewarden
 from lakewarden.errors import LakeBusyError, LakeError, StorageError
 from lakewarden.lake.store import Store
+from lakewarden.lake.table import LakeTable
 from lakewarden.operations import compact
-from lakewarden.tables import GOLD, PIPELINE_RUNS
+from lakewarden.settings import LakeSettings
+from lakewarden.tables import GOLD, PIPELINE_RUNS, TableSpec
 
 DAY = "2026-01-05"
 
@@ -49,6 +54,22 @@ def test_nothing_is_left_to_merge(lake):
     assert report.data["moved"] == 0
     assert report.data["files_before"] == report.data["files_after"]
     assert report.data["point"] == lake.house.published().point
+
+
+def test_what_was_merged_is_merged_again_until_nothing_moves(tmp_path):
+    """Merges are bounded by bytes, so that a first round leaves several files where one will do."""
+    spec = TableSpec("t", {"seq": pl.Int64(), "event_date": pl.Date(), "batch": pl.Int64()}, ("event_date",))
+    settings = LakeSettings(tiers_bytes=(10_000, 20_000, 30_000))
+    table = LakeTable(Store(tmp_path, create=True), spec)
+    table.create(settings)
+    for batch in range(60):
+        day = pl.DataFrame({"seq": [batch], "event_date": [dt.date(2026, 1, 5)], "batch": [batch]}, schema=spec.columns)
+        table.append(day, batch=batch)
+    assert sum(file.size for file in table.files()) > 2 * settings.tiers_bytes[1]
+    house = SimpleNamespace(store=Store(tmp_path), tables={"t": table}, settings=settings, check=lambda: None)
+    assert compact.compact(house, lambda: dt.datetime.now(dt.UTC), fan=2) == 1
+    assert len(table.files()) == 1
+    assert table.scan().sort("seq").collect()["seq"].to_list() == list(range(60))
 
 
 def test_without_a_number_it_merges_as_a_stream_does(lake):
