@@ -62,13 +62,17 @@ def init(path: str | Path) -> Lake:
     return lake
 
 
-def open(path: str | Path) -> Lake:
+def open(path: str | Path, *, engine: str = "embedded") -> Lake:
     """Open a lake.
+
+    Args:
+        engine: what its operations run on: `embedded` (this process) or `spark` (docs/scaling.md).
 
     Raises:
         LakeError: there is none, or it is of another version.
+        UsageError: there is no such engine.
     """
-    return Lake(Lakehouse.open(path))
+    return Lake(Lakehouse.open(path), engine)
 
 
 def simulate(
@@ -167,8 +171,8 @@ class Lake(Backfills, Models, Compactions):
 
     init_report: standing.Report
 
-    def __init__(self, house: Lakehouse) -> None:
-        super().__init__(house, utc_now)
+    def __init__(self, house: Lakehouse, engine: str = "embedded") -> None:
+        super().__init__(house, utc_now, engine)
         self.init_report = standing.Report({"lake": house.store.root, "id": releases_at_rest.current_id(house.store), "new": False})
 
     def table(self, name: str) -> pl.LazyFrame:
@@ -275,7 +279,17 @@ class Lake(Backfills, Models, Compactions):
             )
             known = Releases(watch.current, lambda release_id: materialise(self.house.store, release_id))
             job = StreamJob(
-                engine, self.orders(heard.append), events, known, settings, run_id, clocks, Bookmarks(self.house.store), lost, heard.append
+                engine,
+                self.orders(heard.append),
+                events,
+                known,
+                settings,
+                run_id,
+                clocks,
+                Bookmarks(self.house.store),
+                lost,
+                heard.append,
+                self.house.publish,
             )
             running = stream.Stream(job, on_progress, telemetry.recorder, self.house.check)
             with telemetry.beating(self._attention(run_id, telemetry.recorder.incident)):
@@ -319,13 +333,11 @@ class Lake(Backfills, Models, Compactions):
         Raises:
             LakeError: the date has no events, or a part of a release is missing.
         """
-        from lakewarden.engines.embedded import EmbeddedEngine
         from lakewarden.lake import history
         from lakewarden.lake.release_loader import materialise
         from lakewarden.operations import in_effect, verify
 
-        engine = EmbeddedEngine(self.house, time.monotonic)
-        try:
+        with self.on(self.house) as engine:
             return verify.verify(
                 engine,
                 as_date(day),
@@ -336,8 +348,6 @@ class Lake(Backfills, Models, Compactions):
                 monotonic=time.monotonic,
                 on_progress=on_progress,
             )
-        finally:
-            engine.close()
 
     def conserve(self, day: date | str) -> Statement:
         """State by count, amount and row that nothing of a date was lost or doubled, and store the statement as evidence."""

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lakewarden.app_engine import Engines
 from lakewarden.flow.version import code_version
-from lakewarden.lake.lakehouse import Lakehouse
 from lakewarden.operations import status as standing
 from lakewarden.operations.dates import as_date, utc_now
-from lakewarden.operations.recorded import Recorded
 
 if TYPE_CHECKING:
-    from lakewarden.engines.embedded import EmbeddedEngine
     from lakewarden.operations.replay.journal import Journal
     from lakewarden.progress import OnProgress
 
 
-class Replays(Recorded):
+class Replays(Engines):
     """A lake's replays (runbook section 4); each public method is the command of the same name and gives its report."""
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[EmbeddedEngine]:
-        """An engine that can only read: its store refuses every write."""
-        from lakewarden.engines.embedded import EmbeddedEngine
-        from lakewarden.lake.read_only import ReadOnlyStore
-
-        engine = EmbeddedEngine(Lakehouse(ReadOnlyStore(self.house.store.root), self.house.settings), time.monotonic)
-        try:
-            yield engine
-        finally:
-            engine.close()
 
     def replay_plan(
         self,

@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from lakewarden.app_replay import Replays
 from lakewarden.errors import LakeBusyError, LakeError, UsageError
-from lakewarden.lake.lease import Lease
 from lakewarden.operations import papers
 from lakewarden.operations import status as standing
 from lakewarden.operations.dates import utc_now
 
 if TYPE_CHECKING:
-    import threading
-
     from lakewarden.audit.receipts import Receipt
-    from lakewarden.engines.embedded import EmbeddedEngine
     from lakewarden.lake.orders import Done, Order
     from lakewarden.operations.orders import Orders
     from lakewarden.operations.papers import Papers
@@ -34,29 +30,6 @@ POLL_SECONDS = 0.05
 
 class Swaps(Replays):
     """A lake's swaps, what can be undone of them, and its pins; each public method is the command of the same name."""
-
-    @contextlib.contextmanager
-    def writing(self, run_id: str, wait: threading.Event | None = None) -> Iterator[EmbeddedEngine]:
-        """An engine under the lake's lease, every earlier stream fenced off.
-
-        Args:
-            wait: wait for whoever holds the lease, until this is set; None: don't.
-
-        Raises:
-            LakeBusyError: another stream holds it.
-            FencedError: another one took over meanwhile.
-        """
-        from lakewarden.engines.embedded import EmbeddedEngine
-
-        house, started = self.house, utc_now().isoformat(timespec="seconds")
-        with Lease(house.store, run_id, started, expires=house.settings.lease_seconds, floor=house.epoch(), wait=wait) as lease:
-            engine = EmbeddedEngine(house, time.monotonic)
-            try:
-                house.claim(lease, utc_now())
-                yield engine
-            finally:
-                engine.close()
-                house.unclaim()
 
     def orders(self, remark: Callable[[str], None], step: Callable[[str], None] = lambda _: None) -> Orders:
         """What carries the lake's orders out, for whoever holds the lease."""
@@ -275,6 +248,7 @@ class Swaps(Replays):
                 Bookmarks(self.house.store),
                 lambda _: None,
                 lambda _: None,
+                self.house.publish,
             )
             running = stream.Stream(job, check=self.house.check)
             running.recover()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import polars as pl
 
-from lakewarden.engines.port import Committed, MicroBatch
+from lakewarden.engines.port import Committed, Events, MicroBatch
 from lakewarden.operations.job import Clocks
 from lakewarden.operations.pulse import Identity, PulseRecorder
 from lakewarden.sources.port import PartitionStanding, SourceStanding
@@ -61,7 +61,7 @@ def batch(number: int, time: Time, waited: list[float], partitions: list[str] | 
         }
     )
     release = SimpleNamespace(id="r1")
-    return MicroBatch(number, "run-1", release, 0, pl.DataFrame(), bronze, "kafka://broker/topic/id", 0.0)  # type: ignore[arg-type]
+    return MicroBatch(number, "run-1", release, Events(bronze), "kafka://broker/topic/id", 0.0)  # type: ignore[arg-type]
 
 
 def committed(batch: MicroBatch, seconds: float = 0.1, **counts: int) -> Committed:

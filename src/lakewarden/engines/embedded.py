@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
-from lakewarden.engines.lineage import derived_tables, run_record
-from lakewarden.engines.port import Committed, MicroBatch
+from lakewarden.engines.arrival import Arrived, arrive, bronze_rows
+from lakewarden.engines.before import parts_before
+from lakewarden.engines.lake_engine import LakeEngine
+from lakewarden.engines.lineage import PARTS, complete
+from lakewarden.engines.port import Events, Frames, MicroBatch, Taking
 from lakewarden.engines.state import CHUNK_ROWS, REMEMBERED, state_of
-from lakewarden.flow.labels import LabelIndex
-from lakewarden.lake import history, past
-from lakewarden.lake.maintenance import Maintenance
-from lakewarden.tables import BRONZE, LABELS, PIPELINE_RUNS, SILVER
+from lakewarden.flow.stages import Context, Derived, FlowState, decode_events, run_flow
+from lakewarden.lake.past import pinned_rows
+from lakewarden.tables import BRONZE, PIPELINE_RUNS, SILVER
 
 if TYPE_CHECKING:
+    from lakewarden.engines.lineage import Stamp
     from lakewarden.flow.release import Release
-    from lakewarden.flow.stages import Derived, FlowState
-    from lakewarden.lake.lakehouse import Lakehouse, Snapshot
+    from lakewarden.lake.lakehouse import Snapshot
+    from lakewarden.lake.table import LakeTable
+    from lakewarden.sources.port import Chunk
+    from lakewarden.tables import TableSpec
+
+T = TypeVar("T")
 
 
-class EmbeddedEngine:
+class EmbeddedEngine(LakeEngine):
     """Implements `engines.port.Engine` over one lake in this process.
 
-    Args:
-        lake: the lake.
-        monotonic: seconds for durations; injected so that tests are deterministic.
+    Events carry their decoded rows where they were just received; states are `flow.stages.FlowState`, outcomes `flow.stages.Derived`.
     """
-
-    def __init__(self, lake: Lakehouse, monotonic: Callable[[], float]) -> None:
-        self.lake = lake
-        self._monotonic = monotonic
-        self._writers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="writer")
-        self._maintenance = Maintenance(lake.store, lake.tables, lake.settings)
-        self._labels: tuple[int, LabelIndex] | None = None
-
-    def close(self) -> None:
-        """Wait for writer threads; an interpreter that exits while they work can abort."""
-        self._writers.shutdown(wait=True)
-        self._maintenance.close()
-
-    # --- where we are -------------------------------------------------------------------------------------------
-
-    def heads(self) -> tuple[int, int]:
-        """See `Engine.heads`."""
-        for table in self.lake.tables.values():
-            table.refresh()
-        return self.lake.tables[BRONZE.name].last_batch(), self.lake.tables[PIPELINE_RUNS.name].last_batch()
-
-    def next_arrival(self) -> tuple[int, datetime | None, bool]:
-        """See `Engine.next_arrival`."""
-        bronze = self.lake.tables[BRONZE.name]
-        number = bronze.last_batch()
-        if number < 0:
-            return 0, None, False
-        last = bronze.scan().filter(pl.col("batch") == number).sort("seq").tail(1).collect().row(0, named=True)
-        return int(last["seq"]) + 1, last["arrival_time"], last["arrival_time"] != last["received_time"]
 
     def positions(self) -> dict[str, dict[str, int]]:
         """See `Engine.positions`."""
@@ -71,83 +45,103 @@ class EmbeddedEngine:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def bronze_batch(self, number: int) -> pl.DataFrame:
-        """See `Engine.bronze_batch`."""
-        return self.lake.tables[BRONZE.name].scan().filter(pl.col("batch") == number).sort("seq").collect()
+    def recall(self, number: int) -> Events:
+        """See `Engine.recall`."""
+        return Events(self.lake.tables[BRONZE.name].scan().filter(pl.col("batch") == number).sort("seq").collect())
 
-    def snapshot(self) -> Snapshot:
-        """See `Engine.snapshot`."""
-        return self.lake.snapshot()
-
-    def bronze_between(self, first_seq: int, last_seq: int) -> Iterator[pl.DataFrame]:
-        """See `Engine.bronze_between`."""
+    def events_between(self, first_seq: int, last_seq: int) -> Iterator[Events]:
+        """See `Engine.events_between`."""
         scan = self.lake.table(BRONZE.name)
         for start in range(first_seq, last_seq + 1, CHUNK_ROWS):
             end = min(start + CHUNK_ROWS - 1, last_seq)
-            chunk = scan.filter(pl.col("seq").is_between(start, end)).sort("seq").collect()
-            pinned = pl.struct("release_id", "labels_version").rle_id()
-            yield from chunk.with_columns(pinned.alias("_run")).partition_by("_run", include_key=False, maintain_order=True)
+            yield from map(Events, runs(scan.filter(pl.col("seq").is_between(start, end)).sort("seq").collect()))
 
     def state_before(
-        self, seq: int, release: Release, min_clock: int | None = None, instead: tuple[int, pl.DataFrame] | None = None
+        self,
+        seq: int,
+        release: Release,
+        min_clock: int | None = None,
+        instead: tuple[int, Sequence[Derived]] | None = None,
+        silver: LakeTable | None = None,
     ) -> FlowState:
         """See `Engine.state_before`."""
+        if silver is not None:
+            return state_of(silver.scan().filter(pl.col("seq") < seq), release, min_clock)
         # Who holds the lease knows what it wrote; anybody else must not look into the middle of an order.
-        silver = self.lake.tables[SILVER.name].scan() if self.lake.leased else self.lake.table(SILVER.name)
-        known = past.turns(self.lake.store)
-        within = (pl.col("seq") < seq) & history.seen(self._blocks(), seq)
-        before = past.as_seen(self.lake.store, silver, known, seq, REMEMBERED).filter(within)
-        if instead is not None:
-            first, derived = instead[0], instead[1].select(*REMEMBERED, "event_date").lazy().filter(within)
-            swapped = past.exchanged(known, first, seq)
-            if swapped is None:
-                before = pl.concat([before.filter(pl.col("seq") < first), derived])
-            else:  # what swaps brought in behind the first row was seen from then on, and not what is derived here in its place
-                before = pl.concat([before.filter((pl.col("seq") < first) | swapped), derived.filter(~swapped)])
-        return state_of(before.select(REMEMBERED), release, min_clock)
+        stored = self.lake.tables[SILVER.name].scan() if self.lake.leased else self.lake.table(SILVER.name)
+        columns = [*REMEMBERED, "event_date"]
+        found: list[pl.LazyFrame] = []
+        for part in parts_before(self.lake.store, seq, None if instead is None else instead[0]):
+            if part.derived:
+                rows = [derived.silver.select(columns).lazy() for derived in instead[1]] if instead is not None else []
+            elif part.files is None:
+                rows = [stored.select(columns)]
+            else:
+                rows = pinned_rows(self.lake.store, part.files, REMEMBERED)
+            found += [some.filter(part.keep) for some in rows]
+        return state_of(pl.concat(found).select(REMEMBERED), release, min_clock)
 
-    def turns(self, first_seq: int, last_seq: int) -> list[int]:
-        """See `Engine.turns`."""
-        swapped = {turn.seen_from for turn in past.turns(self.lake.store) if first_seq < turn.seen_from <= last_seq}
-        return sorted(swapped | set(history.turns(self._blocks(), first_seq, last_seq)))
+    def derive(
+        self, events: Events, release: Release, state: FlowState, labels_version: int, timer: Callable[[], float] | None = None
+    ) -> Derived:
+        """See `Engine.derive`."""
+        rows = decode_events(events.bronze, release) if events.content is None else events.content
+        return run_flow(rows, Context(release, state, self.labels(labels_version)), timer)
 
-    def _blocks(self) -> list[history.Block]:
-        return history.blocks(self.lake.store)
-
-    def labels(self, version: int) -> LabelIndex:
-        """See `Engine.labels`."""
-        if self._labels is None or self._labels[0] != version:
-            known = self.lake.tables[LABELS.name].scan().filter(pl.col("labels_version") <= version).collect()
-            self._labels = (version, LabelIndex.build(known))
-        return self._labels[1]
-
-    def labels_version(self) -> int:
-        """See `Engine.labels_version`."""
-        table = self.lake.tables[LABELS.name]
-        table.refresh()
-        return table.last_batch()
+    def by_places(
+        self,
+        specs: Sequence[TableSpec],
+        snapshot: Snapshot,
+        function: Callable[[Frames, Frames], T],
+        *,
+        day: date | None = None,
+        seqs: tuple[int, int] | None = None,
+        outcome: Derived | None = None,
+    ) -> list[T]:
+        """See `Engine.by_places`."""
+        within = pl.lit(value=True) if day is None else pl.col("event_date") == day
+        if seqs is not None:
+            within &= pl.col("seq").is_between(*seqs)
+        stored = {spec.name: snapshot.scan(spec.name).filter(within).collect() for spec in specs}
+        derived = {} if outcome is None else {spec.name: getattr(outcome, PARTS[spec.name]).filter(within) for spec in specs}
+        return [function(stored, derived)]
 
     # --- writing ------------------------------------------------------------------------------------------------
 
-    def write_bronze(self, batch: MicroBatch) -> None:
-        """See `Engine.write_bronze`."""
-        self.lake.tables[BRONZE.name].append(batch.bronze, batch=batch.number)
+    def receive(self, chunk: Chunk, arrived: Arrived, taking: Taking) -> tuple[MicroBatch, Arrived]:
+        """See `Engine.receive`."""
+        rows, then = arrive(chunk, taking.release, arrived)
+        bronze = bronze_rows(chunk, rows, taking)
+        self.lake.tables[BRONZE.name].append(bronze, batch=taking.number)
+        return MicroBatch(taking.number, taking.run_id, taking.release, Events(bronze, rows), chunk.source, taking.started), then
 
-    def write_derived(self, batch: MicroBatch, derived: Derived, now: datetime) -> Committed:
-        """See `Engine.write_derived`."""
-        frames = derived_tables(batch, derived, now)
-        written = [(name, rows) for name, rows in frames.items() if rows.height]
-        append = lambda item: (item[0], self.lake.tables[item[0]].append(item[1], batch=batch.number))  # noqa: E731  (a name for the pool's map)
+    def write(
+        self,
+        outcome: Derived,
+        stamp: Stamp,
+        number: int,
+        tables: Mapping[str, LakeTable] | None = None,
+        record: Callable[[Mapping[str, int]], pl.DataFrame] | None = None,
+        step: Callable[[str], None] = lambda _: None,
+    ) -> dict[str, int]:
+        """See `Engine.write`."""
+        into = self.lake.tables if tables is None else tables  # a sandbox counts its chunks by what every table has, also of nothing
+        frames = {name: complete(name, getattr(outcome, part), stamp) for name, part in PARTS.items()}
+        written = [(name, rows) for name, rows in frames.items() if rows.height or tables is not None]
+
+        def append(item: tuple[str, pl.DataFrame]) -> tuple[str, int]:
+            step(f"write {item[0]}")
+            return item[0], into[item[0]].append(item[1], batch=number)
+
         versions: dict[str, int] = dict(self._writers.map(append, written))
-        versions[BRONZE.name] = self.lake.tables[BRONZE.name].version
-        committed = run_record(batch, derived, versions, now, self._monotonic() - batch.started)
-        versions[PIPELINE_RUNS.name] = self.lake.tables[PIPELINE_RUNS.name].append(committed.record, batch=batch.number)
-        return Committed(batch.number, committed.counts, committed.latency_ms, self._monotonic() - batch.started, derived.seconds, versions)
+        if record is not None:
+            versions[BRONZE.name] = into[BRONZE.name].version
+            step(f"write {PIPELINE_RUNS.name}")
+            versions[PIPELINE_RUNS.name] = into[PIPELINE_RUNS.name].append(record(versions), batch=number)
+        return versions
 
-    def publish(self, number: int, now: datetime) -> None:
-        """See `Engine.publish`."""
-        self.lake.publish(number, now)
 
-    def tidy(self, now: datetime) -> bool:
-        """See `Engine.tidy`."""
-        return self._maintenance.look(now)
+def runs(bronze: pl.DataFrame) -> list[pl.DataFrame]:
+    """Rows of bronze in their order, apart where the release or the labels version becomes another."""
+    pinned = pl.struct("release_id", "labels_version").rle_id()
+    return bronze.with_columns(pinned.alias("_run")).partition_by("_run", include_key=False, maintain_order=True)

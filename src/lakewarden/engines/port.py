@@ -1,33 +1,46 @@
-"""What an operation asks of an engine: I/O, state and order. Under fifteen verbs; the stages are the same on every engine."""
+"""What an operation asks of an engine: I/O, state and order. Under fifteen verbs; the stages are the same on every engine.
+
+What events, states and outcomes are made of is the engine's own: operations hand them from verb to verb and don't look inside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from lakewarden.flow.labels import LabelIndex
+    from lakewarden.engines.arrival import Arrived
+    from lakewarden.engines.lineage import Stamp
     from lakewarden.flow.release import Release
-    from lakewarden.flow.stages import Derived, FlowState
     from lakewarden.lake.lakehouse import Snapshot
+    from lakewarden.lake.table import LakeTable
+    from lakewarden.sources.port import Chunk
+    from lakewarden.tables import TableSpec
+
+T = TypeVar("T")
+Frames = Mapping[str, "pl.DataFrame"]
+"""Rows of tables, by the table's name."""
+
+
+TakenBack: TypeAlias = Any
+"""A state or an outcome that the same engine gave; another engine's is none of its business."""
 
 
 @dataclass(frozen=True)
-class MicroBatch:
-    """One micro-batch on its way: number, lineage, decoded rows (with `body`) and the bronze rows that belong to them."""
+class Events:
+    """Some events of one release and labels version.
 
-    number: int
-    run_id: str
-    release: Release
-    labels_version: int
-    rows: pl.DataFrame
+    Attributes:
+        bronze: their rows of bronze in `seq` order, at least all columns but `body`.
+        content: what the engine derives: its own.
+    """
+
     bronze: pl.DataFrame
-    source: str
-    started: float
+    content: Any = None
 
     @property
     def first_seq(self) -> int:
@@ -38,6 +51,80 @@ class MicroBatch:
     def last_seq(self) -> int:
         """The last event's place in the order of arrival."""
         return int(self.bronze["seq"][-1])
+
+    @property
+    def labels_version(self) -> int:
+        """The labels that were known when they arrived."""
+        return int(self.bronze["labels_version"][0])
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """One micro-batch on its way: number, lineage, and its events, which are in bronze."""
+
+    number: int
+    run_id: str
+    release: Release
+    events: Events
+    source: str
+    started: float
+
+    @property
+    def bronze(self) -> pl.DataFrame:
+        """The events' rows of bronze."""
+        return self.events.bronze
+
+    @property
+    def labels_version(self) -> int:
+        """The labels that were known when the events arrived."""
+        return self.events.labels_version
+
+    @property
+    def first_seq(self) -> int:
+        """The first event's place in the order of arrival."""
+        return self.events.first_seq
+
+    @property
+    def last_seq(self) -> int:
+        """The last event's place in the order of arrival."""
+        return self.events.last_seq
+
+
+@dataclass(frozen=True)
+class Taking:
+    """What a micro-batch that is taken in is to be: its number, run, release, labels version, and when taking it was begun."""
+
+    number: int
+    run_id: str
+    release: Release
+    labels_version: int
+    started: float
+
+
+class State(Protocol):
+    """What the stateful stages remember; deriving moves it on."""
+
+    def fits(self, release: Release) -> bool:
+        """Whether ids are remembered as far back as a release asks."""
+        ...
+
+
+class Outcome(Protocol):
+    """What the flow made of some events."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Rows of each part of `flow.stages.Derived`."""
+        ...
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Seconds by stage, as far as the engine can tell them apart."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,59 +139,8 @@ class Committed:
     versions: Mapping[str, int]
 
 
-class Engine(Protocol):
-    """Reads and writes a lake, and keeps the state of the stateful stages."""
-
-    def heads(self) -> tuple[int, int]:
-        """Newest micro-batch in bronze, newest one finished in every table (-1 before the first)."""
-        ...
-
-    def next_arrival(self) -> tuple[int, datetime | None, bool]:
-        """The next event's `seq`, the newest arrival time so far, and whether an envelope claimed it (it isn't the time of receipt)."""
-        ...
-
-    def positions(self) -> dict[str, dict[str, int]]:
-        """Newest offset in bronze by source and source partition."""
-        ...
-
-    def bronze_batch(self, number: int) -> pl.DataFrame:
-        """One micro-batch's bronze rows in order."""
-        ...
-
-    def write_bronze(self, batch: MicroBatch) -> None:
-        """Commit a micro-batch's events, once."""
-        ...
-
-    def write_derived(self, batch: MicroBatch, derived: Derived, now: datetime) -> Committed:
-        """Commit all that a micro-batch's events became, once a table, and its run record last."""
-        ...
-
-    def publish(self, number: int, now: datetime) -> None:
-        """Move the published point behind a micro-batch."""
-        ...
-
-    def tidy(self, now: datetime) -> bool:
-        """Keep tail and log short, beside the writing of micro-batches; says whether table versions moved."""
-        ...
-
-    def state_before(
-        self, seq: int, release: Release, min_clock: int | None = None, instead: tuple[int, pl.DataFrame] | None = None
-    ) -> FlowState:
-        """The stages' state as it was when `seq` arrived, from silver; history that was brought in later is left out.
-
-        Args:
-            min_clock: earliest event time (microseconds) that will be asked for; None: any.
-            instead: a `seq`, and the rows of silver that count from there on instead of the stored ones.
-        """
-        ...
-
-    def turns(self, first_seq: int, last_seq: int) -> list[int]:
-        """Places in a stretch, behind its first, at which the history that rows see becomes another one (`lake.history`)."""
-        ...
-
-    def labels(self, version: int) -> LabelIndex:
-        """The labels known at a labels version."""
-        ...
+class Reader(Protocol):
+    """The verbs that write nothing: deriving again and comparing need no other."""
 
     def labels_version(self) -> int:
         """The newest labels version."""
@@ -114,6 +150,105 @@ class Engine(Protocol):
         """All tables at the published point."""
         ...
 
-    def bronze_between(self, first_seq: int, last_seq: int) -> Iterator[pl.DataFrame]:
-        """Bronze rows of a stretch of arrivals, in order, a run of equal release and labels version at a time."""
+    def turns(self, first_seq: int, last_seq: int) -> list[int]:
+        """Places in a stretch, behind its first, at which the history that rows see becomes another one (`lake.history`)."""
+        ...
+
+    def events_between(self, first_seq: int, last_seq: int) -> Iterator[Events]:
+        """The published events of a stretch of arrivals, in order, a run of equal release and labels version at a time."""
+        ...
+
+    def state_before(
+        self,
+        seq: int,
+        release: Release,
+        min_clock: int | None = None,
+        instead: tuple[int, Sequence[Any]] | None = None,
+        silver: LakeTable | None = None,
+    ) -> State:
+        """The stages' state as it was when `seq` arrived, from silver; history that was brought in later is left out.
+
+        Args:
+            min_clock: earliest event time (microseconds) that will be asked for; None: any.
+            instead: a `seq`, and outcomes whose silver counts from there on instead of the stored rows.
+            silver: the rows of this table alone, all that are before `seq`; None: the lake's own silver.
+        """
+        ...
+
+    def derive(
+        self, events: Events, release: Release, state: TakenBack, labels_version: int, timer: Callable[[], float] | None = None
+    ) -> Outcome:
+        """Run events through every stage, behind the state, which moves on.
+
+        Args:
+            timer: a monotonic clock for each stage's seconds; None: not timed.
+        """
+        ...
+
+    def by_places(
+        self,
+        specs: Sequence[TableSpec],
+        snapshot: Snapshot,
+        function: Callable[[Frames, Frames], T],
+        *,
+        day: date | None = None,
+        seqs: tuple[int, int] | None = None,
+        outcome: TakenBack = None,
+    ) -> list[T]:
+        """Run a function over all rows of some places of arrival, then of others, until every place had its turn; gives its answers.
+
+        Args:
+            specs: tables of which each call gets the published rows (its first argument), and those of the outcome (its second).
+            function: may run elsewhere, so it and its answers can be pickled.
+            day: only rows of a date.
+            seqs: only rows from the first to the last of these places.
+            outcome: what was derived; None: nothing, and the second argument is empty.
+        """
+        ...
+
+
+class Engine(Reader, Protocol):
+    """Reads and writes a lake, and keeps the state of the stateful stages."""
+
+    def heads(self) -> tuple[int, int]:
+        """Newest micro-batch in bronze, newest one finished in every table (-1 before the first)."""
+        ...
+
+    def arrived(self) -> Arrived:
+        """How far arrival has come: the next event's `seq`, the newest arrival time."""
+        ...
+
+    def positions(self) -> dict[str, dict[str, int]]:
+        """Newest offset in bronze by source and source partition."""
+        ...
+
+    def receive(self, chunk: Chunk, arrived: Arrived, taking: Taking) -> tuple[MicroBatch, Arrived]:
+        """Give a source's events their places in the order of arrival, and commit them to bronze, once; gives how far arrival has come."""
+        ...
+
+    def recall(self, number: int) -> Events:
+        """The events of a micro-batch that is in bronze."""
+        ...
+
+    def write(
+        self,
+        outcome: TakenBack,
+        stamp: Stamp,
+        number: int,
+        tables: Mapping[str, LakeTable] | None = None,
+        record: Callable[[Mapping[str, int]], pl.DataFrame] | None = None,
+        step: Callable[[str], None] = lambda _: None,
+    ) -> dict[str, int]:
+        """Commit all that events became, once a table under a number; gives the tables' versions.
+
+        Args:
+            stamp: completes the rows.
+            tables: where they go; None: the lake's own tables.
+            record: makes the run record from the versions; it is committed behind all others.
+            step: told of each table before it is written; for tests that stop there.
+        """
+        ...
+
+    def tidy(self, now: datetime) -> bool:
+        """Keep tail and log short, beside the writing of micro-batches; says whether table versions moved."""
         ...

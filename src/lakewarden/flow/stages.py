@@ -141,6 +141,15 @@ class Derived:
     dq_results: pl.DataFrame
     seconds: Mapping[str, float]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of each part."""
+        frames = {name: getattr(self, name) for name in ("silver", "gold", "alerts", "dead_letters", "duplicates", "dq_results")}
+        return {name: frame.height for name, frame in frames.items()}
+
+    def close(self) -> None:
+        """Nothing is held but the frames."""
+
 
 def decode_events(events: pl.DataFrame, release: Release) -> pl.DataFrame:
     """Decode bronze rows (`seq`, `arrival_time`, `body`) into the rows that enter the first stage.

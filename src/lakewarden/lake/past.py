@@ -21,6 +21,7 @@ from lakewarden.lake.history import NEVER
 from lakewarden.tables import SILVER
 
 if TYPE_CHECKING:
+    from lakewarden.lake.log import DataFile
     from lakewarden.lake.store import Store
 
 
@@ -50,17 +51,23 @@ def turns(store: Store) -> list[Turn]:
     return found
 
 
-def as_seen(store: Store, silver: pl.LazyFrame, known: Sequence[Turn], seq: int, columns: Sequence[str]) -> pl.LazyFrame:
-    """Silver as a row that arrived at `seq` saw it.
+@dataclass(frozen=True)
+class Source:
+    """Rows of silver that were seen: which of those in some pinned files, or (None) of those that the table has now."""
+
+    keep: pl.Expr
+    files: tuple[DataFile, ...] | None = None
+
+
+def as_seen(store: Store, known: Sequence[Turn], seq: int) -> list[Source]:
+    """Where silver, as a row that arrived at `seq` saw it, stands now.
 
     Args:
-        silver: what stands now.
         known: `turns`.
-        columns: those that are wanted; none of the partition columns.
     """
     later = [turn for turn in known if seq < turn.seen_from]
     cancelled = {turn.undoes for turn in later} & {turn.order for turn in later}
-    seen = silver.select(*columns, "event_date")
+    seen = [Source(pl.lit(value=True))]
     for turn in reversed(later):
         if turn.history or turn.order in cancelled or turn.undoes in cancelled:
             continue  # it is hidden already; or it came and went, all behind this place
@@ -68,14 +75,26 @@ def as_seen(store: Store, silver: pl.LazyFrame, known: Sequence[Turn], seq: int,
         pin = None if pin_id is None else pins.get(store, pin_id)
         if pin is None and pin_id is not None:
             continue
-        parts = [seen.filter(~turn.rows.where())] if not turn.rows.none else [seen]
-        for file in pin.files if pin is not None else ():
-            data = store.get(f"{SILVER.name}/{file.path}")
-            if data is not None:
-                day = pl.lit(file.partition["event_date"]).str.to_date()
-                parts.append(pl.read_parquet(io.BytesIO(data), columns=list(columns)).lazy().with_columns(day.alias("event_date")))
-        seen = pl.concat(parts)
+        if not turn.rows.none:
+            seen = [Source(source.keep & ~turn.rows.where(), source.files) for source in seen]
+        if pin is not None:
+            seen.append(Source(pl.lit(value=True), tuple(pin.files)))
     return seen
+
+
+def pinned_rows(store: Store, files: Sequence[DataFile], columns: Sequence[str]) -> list[pl.LazyFrame]:
+    """The rows of pinned files of silver, with `event_date`; a file that is gone is left out.
+
+    Args:
+        columns: those that are wanted; none of the partition columns.
+    """
+    found = []
+    for file in files:
+        data = store.get(f"{SILVER.name}/{file.path}")
+        if data is not None:
+            day = pl.lit(file.partition["event_date"]).str.to_date()
+            found.append(pl.read_parquet(io.BytesIO(data), columns=list(columns)).lazy().with_columns(day.alias("event_date")))
+    return found
 
 
 def exchanged(known: Sequence[Turn], first: int, seq: int) -> pl.Expr | None:

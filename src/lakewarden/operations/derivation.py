@@ -8,47 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from lakewarden.flow.stages import Context, Derived, FlowState, decode_events, run_flow
 from lakewarden.progress import Progress
 from lakewarden.tables import BRONZE
 
 if TYPE_CHECKING:
-    from lakewarden.flow.labels import LabelIndex
+    from lakewarden.engines.port import Events, Outcome, Reader, State
     from lakewarden.flow.release import Release
     from lakewarden.lake.lakehouse import Snapshot
     from lakewarden.progress import OnProgress
 
 DAY_US: Final = 86_400_000_000
-
-
-class Reader(Protocol):
-    """The verbs of an engine that derivation asks for; none of them writes. Each is described at `engines.port.Engine`."""
-
-    def snapshot(self) -> Snapshot:
-        """See `Engine.snapshot`."""
-        ...
-
-    def state_before(
-        self, seq: int, release: Release, min_clock: int | None = None, instead: tuple[int, pl.DataFrame] | None = None
-    ) -> FlowState:
-        """See `Engine.state_before`."""
-        ...
-
-    def turns(self, first_seq: int, last_seq: int) -> list[int]:
-        """See `Engine.turns`."""
-        ...
-
-    def labels(self, version: int) -> LabelIndex:
-        """See `Engine.labels`."""
-        ...
-
-    def bronze_between(self, first_seq: int, last_seq: int) -> Iterator[pl.DataFrame]:
-        """See `Engine.bronze_between`."""
-        ...
 
 
 @dataclass
@@ -74,26 +47,27 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a stretch, derived: its place in the order, bronze rows, the release they were derived under, what they became.
-
-    `accounts`: `seq` and `account_id` of every event in it, as it was decoded.
-    """
+    """A part of a stretch, derived: its place in the order, its events, the release they were derived under, what they became."""
 
     number: int
-    bronze: pl.DataFrame
+    events: Events
     release: Release
-    derived: Derived
-    accounts: pl.DataFrame
+    derived: Outcome
+
+    @property
+    def bronze(self) -> pl.DataFrame:
+        """The events' rows of bronze."""
+        return self.events.bronze
 
     @property
     def first_seq(self) -> int:
         """The first event's place in the order of arrival."""
-        return int(self.bronze["seq"][0])
+        return self.events.first_seq
 
     @property
     def last_seq(self) -> int:
         """The last event's place in the order of arrival."""
-        return int(self.bronze["seq"][-1])
+        return self.events.last_seq
 
 
 def derive(
@@ -107,37 +81,42 @@ def derive(
 ) -> Iterator[Chunk]:
     """Derive a stretch of arrivals, in order; the same stretch and `chunk_rows` give the same chunks, numbered from 0.
 
+    What a chunk became is let go when the next one is asked for.
+
     Args:
         stretch: first and last `seq`.
         releases: gives the release of each chunk; labels are always those that bronze records.
         what: the work in a word, for progress.
         chunk_rows: most rows of a chunk; None: as many as the engine reads at a time.
     """
-    state: FlowState | None = None
+    state: State | None = None
     turns = reader.turns(*stretch)
-    kept: list[pl.DataFrame] = []
-    for number, bronze in enumerate(_bronze(reader, stretch, turns, chunk_rows)):
-        release = releases.for_rows(bronze)
-        rows = decode_events(bronze, release)
-        first = int(bronze["seq"][0])
+    kept: list[Outcome] = []
+    for number, events in enumerate(_events(reader, stretch, turns, chunk_rows)):
+        release, first = releases.for_rows(events.bronze), events.first_seq
         if state is None or first in turns or not state.fits(release):  # a release may remember ids for longer than the one before it
-            instead = (stretch[0], pl.concat(kept)) if kept else None
+            instead = (stretch[0], kept) if kept else None
             state = reader.state_before(first, release, earliest(reader.snapshot(), stretch), instead)
-        derived = run_flow(rows, Context(release, state, reader.labels(int(bronze["labels_version"][0]))))
-        if turns and first < turns[-1]:  # what lies before a turn is folded again there, as it is derived here
-            kept.append(derived.silver)
-        chunk = Chunk(number, bronze, release, derived, rows.select("seq", "account_id"))
+        derived = reader.derive(events, release, state, events.labels_version)
+        keep = bool(turns) and first < turns[-1]
+        if keep:  # what lies before a turn is folded again there, as it is derived here
+            kept.append(derived)
+        chunk = Chunk(number, events, release, derived)
         yield chunk
+        if not keep:
+            derived.close()
         if on_progress is not None:
             on_progress(Progress(chunk.last_seq - stretch[0] + 1, stretch[1] - stretch[0] + 1, what))
+    for derived in kept:
+        derived.close()
 
 
-def _bronze(reader: Reader, stretch: tuple[int, int], turns: list[int], chunk_rows: int | None) -> Iterator[pl.DataFrame]:
+def _events(reader: Reader, stretch: tuple[int, int], turns: list[int], chunk_rows: int | None) -> Iterator[Events]:
     begins = [stretch[0], *turns]
     for begin, end in zip(begins, [*(turn - 1 for turn in turns), stretch[1]], strict=True):
         step = chunk_rows or end - begin + 1
         for first in range(begin, end + 1, step):
-            yield from reader.bronze_between(first, min(first + step - 1, end))
+            yield from reader.events_between(first, min(first + step - 1, end))
 
 
 def earliest(snapshot: Snapshot, stretch: tuple[int, int]) -> int:

@@ -58,7 +58,10 @@ class Orders(Protocol):
 
 @dataclass(frozen=True)
 class StreamJob:
-    """Engine, orders, source, releases, how micro-batches are cut, the run id that all rows carry, clocks, and who is told of gaps."""
+    """Engine, orders, source, releases, how micro-batches are cut, the run id that all rows carry, clocks, who is told of gaps.
+
+    `publish` moves the published point behind a micro-batch.
+    """
 
     engine: Engine
     orders: Orders
@@ -70,3 +73,4 @@ class StreamJob:
     bookmarks: Bookmarks
     on_gap: Callable[[Gap], None]
     on_remark: Callable[[str], None]
+    publish: Callable[[int, datetime], object]

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from lakewarden.engines.lineage import RunRecord, Stamp, run_record
 from lakewarden.engines.port import Committed, MicroBatch
-from lakewarden.flow.stages import Context, Derived, FlowState, decode_events, run_flow
 from lakewarden.operations.handover import TICK_SECONDS, put, take
 from lakewarden.operations.receive import Receiver
 from lakewarden.progress import Progress
 
 if TYPE_CHECKING:
+    from lakewarden.engines.port import Outcome, State
     from lakewarden.flow.release import Release
     from lakewarden.operations.job import StreamJob
     from lakewarden.operations.pulse import PulseRecorder
@@ -78,7 +79,7 @@ class Stream:
         self._recorder = recorder
         self._check = check
         self._recovered_ends: list[tuple[str, dict[str, int]]] = []
-        self._state: FlowState | None = None
+        self._state: State | None = None
         self._next_seq = 0
         self._derived = -1
         self._publishing = threading.RLock()
@@ -99,26 +100,18 @@ class Stream:
         pending = range(finished + 1, newest + 1)
         loaded: dict[str, Release] = {}
         for number in pending:
-            bronze = self._engine.bronze_batch(number)
-            release = self._load(bronze["release_id"][0], loaded)
-            batch = MicroBatch(
-                number,
-                self._job.run_id,
-                release,
-                int(bronze["labels_version"][0]),
-                decode_events(bronze, release),
-                bronze,
-                str(bronze["source"][0]),
-                self._clocks.monotonic(),
-            )
+            events = self._engine.recall(number)
+            release = self._load(events.bronze["release_id"][0], loaded)
+            source = str(events.bronze["source"][0])
+            batch = MicroBatch(number, self._job.run_id, release, events, source, self._clocks.monotonic())
             # None is published before the last: a reader must not see half of an order.
             self._recovered_ends.append((batch.source, self._commit(batch, self._derive_one(batch), publish=False)))
-        self._next_seq = self._engine.next_arrival()[0]
+        self._next_seq = self._engine.arrived().seq
         if halfway:
             self._job.orders.conclude(newest, self._next_seq)
             self._state = None  # what comes next sees what they brought in; what was finished just now doesn't
         elif newest >= 0:
-            self._engine.publish(newest, self._clocks.now())
+            self._job.publish(newest, self._clocks.now())
         self.totals.recovered = len(pending)
         if self._recorder is not None:
             self._recorder.recovered(len(pending))
@@ -147,7 +140,7 @@ class Stream:
         for name, ends in self._recovered_ends:  # told only now that the source knows where it goes on
             self._acknowledge(name, ends)
         received: queue.Queue[MicroBatch | None] = queue.Queue(self._job.settings.queue_batches)
-        derived: queue.Queue[tuple[MicroBatch, Derived] | None] = queue.Queue(1)
+        derived: queue.Queue[tuple[MicroBatch, Outcome] | None] = queue.Queue(1)
         halt = threading.Event()
         threads = [
             threading.Thread(target=self._guard, args=(halt, self._receive_all, receiver, received, stop, halt), name="receive"),
@@ -187,15 +180,15 @@ class Stream:
         put(out, None, halt)
 
     def _derive_all(
-        self, batches: queue.Queue[MicroBatch | None], out: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event
+        self, batches: queue.Queue[MicroBatch | None], out: queue.Queue[tuple[MicroBatch, Outcome] | None], halt: threading.Event
     ) -> None:
         for batch in take(batches, halt, self._carry_out_due):
             derived = self._derive(batch)
-            put(out, (replace(batch, rows=batch.rows.clear()), derived), halt)  # decoded rows are large and no longer needed
+            put(out, (replace(batch, events=replace(batch.events, content=None)), derived), halt)  # it is large and no longer needed
             del batch, derived
         put(out, None, halt)
 
-    def _commit_all(self, pairs: queue.Queue[tuple[MicroBatch, Derived] | None], halt: threading.Event) -> None:
+    def _commit_all(self, pairs: queue.Queue[tuple[MicroBatch, Outcome] | None], halt: threading.Event) -> None:
         started = self._clocks.monotonic()
         for batch, derived in take(pairs, halt, self._publish_layout):
             self._acknowledge(batch.source, self._commit(batch, derived))
@@ -206,7 +199,7 @@ class Stream:
                 total = round(self.totals.rows / fraction) if fraction else None
                 self._on_progress(Progress(self.totals.rows, total, "streaming", self.totals.rows / elapsed))
 
-    def _derive(self, batch: MicroBatch) -> Derived:
+    def _derive(self, batch: MicroBatch) -> Outcome:
         self._carry_out_due()
         return self._derive_one(batch)
 
@@ -217,12 +210,11 @@ class Stream:
             if self._failure is None:
                 self.carry_out()
 
-    def _derive_one(self, batch: MicroBatch) -> Derived:
+    def _derive_one(self, batch: MicroBatch) -> Outcome:
         if self._state is None or not self._state.fits(batch.release):  # a release may ask for ids from further back than are remembered
             self._wait_for(batch.number - 1)
             self._state = self._engine.state_before(batch.first_seq, batch.release)
-        context = Context(batch.release, self._state, self._engine.labels(batch.labels_version))
-        derived = run_flow(batch.rows, context, self._clocks.monotonic)
+        derived = self._engine.derive(batch.events, batch.release, self._state, batch.labels_version, self._clocks.monotonic)
         self._derived, self._next_seq = batch.number, batch.last_seq + 1
         return derived
 
@@ -231,13 +223,13 @@ class Stream:
         with self._progressed:
             self._progressed.wait_for(lambda: self._finished >= number or self._failure is not None)
 
-    def _commit(self, batch: MicroBatch, derived: Derived, *, publish: bool = True) -> dict[str, int]:
+    def _commit(self, batch: MicroBatch, derived: Outcome, *, publish: bool = True) -> dict[str, int]:
         """Write and publish; gives the last offset of each source partition in it."""
         self._check()
-        committed = self._engine.write_derived(batch, derived, self._clocks.now())
+        committed = self._write(batch, derived)
         self._moved.clear()
         if publish:
-            self._engine.publish(batch.number, self._clocks.now())
+            self._job.publish(batch.number, self._clocks.now())
         self.totals.add(batch, committed)
         with self._progressed:
             self._finished = batch.number
@@ -246,6 +238,20 @@ class Stream:
         if self._recorder is not None:
             self._recorder.published(batch, committed, rows)
         return ends
+
+    def _write(self, batch: MicroBatch, derived: Outcome) -> Committed:
+        """Every table, once, and the run record behind them."""
+        now, made = self._clocks.now(), list[RunRecord]()
+
+        def record(versions: Mapping[str, int]) -> pl.DataFrame:
+            seconds = self._clocks.monotonic() - batch.started
+            made.append(run_record(batch, derived.counts, derived.seconds, versions, now, seconds))
+            return made[0].record
+
+        versions = self._engine.write(derived, Stamp.of(batch, now), batch.number, record=record)
+        derived.close()
+        took = self._clocks.monotonic() - batch.started
+        return Committed(batch.number, made[0].counts, made[0].latency_ms, took, derived.seconds, versions)
 
     def _acknowledge(self, name: str, ends: dict[str, int]) -> None:
         if name == self._job.source.name:  # of another source, or of a topic since made anew, they would say nothing
@@ -264,7 +270,7 @@ class Stream:
         if self._moved.is_set() and self._publishing.acquire(blocking=False):
             try:
                 self._moved.clear()
-                self._engine.publish(self._finished, self._clocks.now())
+                self._job.publish(self._finished, self._clocks.now())
             finally:
                 self._publishing.release()
 

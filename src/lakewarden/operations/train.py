@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from lakewarden.engines.arrival import Arrived, arrive
 from lakewarden.errors import ModelError
 from lakewarden.flow.features import FEATURES_VERSION, NEEDS
 from lakewarden.flow.labels import LabelIndex
@@ -21,7 +22,6 @@ from lakewarden.flow.stages import Context, FlowState, run_flow
 from lakewarden.lake import releases
 from lakewarden.lake.release_loader import materialise
 from lakewarden.operations import release
-from lakewarden.operations.arrival import Arrived, arrive
 from lakewarden.progress import Progress
 from lakewarden.sources.labels import read_labels
 from lakewarden.sources.mapping import party

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -21,7 +22,7 @@ from lakewarden.operations.in_effect import on_date
 from lakewarden.tables import ALERTS, BRONZE, DLQ, DUPLICATES, GOLD, SILVER
 
 if TYPE_CHECKING:
-    from lakewarden.engines.port import Engine
+    from lakewarden.engines.port import Frames, Reader
     from lakewarden.flow.release import Release
     from lakewarden.lake.history import Block
     from lakewarden.lake.lakehouse import Snapshot
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from lakewarden.operations.in_effect import Standing
     from lakewarden.progress import OnProgress
 
-VERIFIED: Final = {SILVER: "silver", GOLD: "gold", ALERTS: "alerts", DLQ: "dead_letters", DUPLICATES: "duplicates"}
-"""Tables that are compared, and the part of `Derived` that each comes from."""
+VERIFIED: Final = (SILVER, GOLD, ALERTS, DLQ, DUPLICATES)
+"""Tables that are compared."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def arrivals(snapshot: Snapshot, day: date, known: Sequence[Block]) -> list[tupl
 
 
 def verify(
-    engine: Engine,
+    engine: Reader,
     day: date,
     *,
     load: Callable[[str], Release],
@@ -151,11 +152,11 @@ def verify(
     for part in parts(stretches, in_force):
         releases = Loaded(load, part.only, known)
         for chunk in derive(engine, part.stretch, releases, what="verifying", on_progress=on_progress):
-            within = pl.col("event_date") == day, part.within(chunk)
-            for spec, derived_part in VERIFIED.items():
-                derived = getattr(chunk.derived, derived_part).filter(*within)
-                stored = snapshot.scan(spec.name).filter(*within).collect()
-                found[spec.name].append(compare(spec, stored, derived.with_columns(pl.lit(chunk.release.id).alias("release_id"))))
+            comparing = partial(_compared, within=part.within(chunk), release_id=chunk.release.id)
+            seqs = chunk.first_seq, chunk.last_seq
+            for compared in engine.by_places(VERIFIED, snapshot, comparing, day=day, seqs=seqs, outcome=chunk.derived):
+                for name, comparison in compared.items():
+                    found[name].append(comparison)
     for spec in VERIFIED:
         beyond = ~pl.col("seq").is_between(stretches[0][0], stretches[-1][1])
         outside = snapshot.scan(spec.name).filter(pl.col("event_date") == day, beyond).collect()
@@ -163,6 +164,15 @@ def verify(
             found[spec.name].append(compare(spec, outside, outside.clear()))
     swapped = "".join(f"{one.subject} was swapped in over this date (order {one.order}). " for one in in_force)
     return _report(day, found, known, code_version, swapped, monotonic() - started)
+
+
+def _compared(stored: Frames, derived: Frames, within: pl.Expr, release_id: str) -> dict[str, Comparison]:
+    """Some places' rows of every table, as published and as derived."""
+    told = pl.lit(release_id).alias("release_id")
+    return {
+        spec.name: compare(spec, stored[spec.name].filter(within), derived[spec.name].filter(within).with_columns(told))
+        for spec in VERIFIED
+    }
 
 
 def _report(

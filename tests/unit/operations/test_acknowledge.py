@@ -53,11 +53,11 @@ def test_the_source_is_told_the_last_offset_of_each_partition_once_readers_see_i
 def test_what_is_recovered_is_told_after_the_source_knows_its_place(empty, source, tmp_path, monkeypatch):
     write(source, "a.jsonl", 0, 3)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise StorageError("the disk went away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(EmbeddedEngine, "write_derived", fail)
+        broken.setattr(EmbeddedEngine, "write", fail)
         with pytest.raises(StorageError):
             empty.stream(source, once=True)
     assert Told.heard == []
@@ -70,11 +70,11 @@ def test_what_is_recovered_is_told_after_the_source_knows_its_place(empty, sourc
 def test_another_source_is_not_told(empty, source, tmp_path, monkeypatch):
     write(source, "a.jsonl", 0, 3)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise StorageError("the disk went away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(EmbeddedEngine, "write_derived", fail)
+        broken.setattr(EmbeddedEngine, "write", fail)
         with pytest.raises(StorageError):
             empty.stream(source, once=True)
     other = tmp_path / "other"

@@ -126,7 +126,7 @@ def test_a_micro_batch_that_was_cut_short_is_finished_before_readers_move(lake, 
     late = simulated.parent / "late"
     lakewarden.simulate(late, seed=12, days=1, customers=100, events_per_day=300, faults="none", overwrite=True)
     with monkeypatch.context() as patched:
-        patched.setattr("lakewarden.engines.embedded.EmbeddedEngine.write_derived", killed)
+        patched.setattr("lakewarden.engines.embedded.EmbeddedEngine.write", killed)
         with pytest.raises(Killed):
             lakewarden.open(lake.house.store.root).stream(late, once=True)
     again = lakewarden.open(lake.house.store.root)

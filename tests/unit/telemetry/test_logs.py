@@ -59,10 +59,10 @@ def test_a_failure_is_logged_in_our_words_and_a_foreign_one_by_its_kind_alone(em
     assert "run-first" in busy["what"]
     assert busy["next"]
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ValueError(f"can't parse {SECRET}")
 
-    monkeypatch.setattr(EmbeddedEngine, "write_derived", fail)
+    monkeypatch.setattr(EmbeddedEngine, "write", fail)
     with pytest.raises(ValueError, match=SECRET):
         empty.stream(events, once=True, log=tmp_path / "stream.log")
     last = lines(tmp_path / "stream.log")[-1]

@@ -1,212 +1,217 @@
-"""Bronze rows through the stages inside Spark: row by row where a stage asks for no key, by shards of its key where it does.
+"""Bronze rows through the stages inside Spark: by any split where a stage asks for no key, by shards of its key where it does.
 
-The functions that run in the workers are those of `parts`; Spark moves rows between them, and no value is computed by Spark itself
-but shard numbers, which decide where a row is worked on and never what it becomes.
+The functions that run in the workers are those of `tasks`; between them Spark moves parcels, and computes no value itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
 
-from lakewarden.engines.spark import parts
-from lakewarden.engines.spark.columns import from_arrow, spark_schema, to_arrow
+from lakewarden.engines.spark import parcels, parts, tasks
+from lakewarden.engines.spark.columns import from_arrow
+from lakewarden.engines.spark.sending import Sent, send
 from lakewarden.engines.spark.session import check_session
-from lakewarden.flow.behaviour import HORIZON_US, BehaviourState
-from lakewarden.flow.deduplicate import DedupState
-from lakewarden.flow.stages import Derived
+from lakewarden.flow.behaviour import HORIZON_US
+from lakewarden.tables import SILVER
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
-    from lakewarden.flow.labels import LabelIndex
+    from lakewarden.engines.spark.state import Before
     from lakewarden.flow.release import Release
 
-BLOCK_ROWS: Final = 50_000
-"""Places in the order of arrival that are concluded together."""
-
-_SHARD: Final = "_shard"
-
-
-class _Sent(Protocol):
-    """A value that Spark sends to every worker once."""
-
-    @property
-    def value(self) -> parts.Shared:
-        """What was sent."""
-        ...
+Task = Callable[[pa.Table], pa.Table]
 
 
 @dataclass(frozen=True)
-class SparkDerived:
-    """What the flow made of some events, as Spark frames that are kept until `close`.
+class Shards:
+    """In how many pieces ids and accounts are worked on, and the number by which Spark groups each, so that no two share a task."""
 
-    Attributes:
-        admitted, recognised, concluded: outcomes of the parts, all kinds of rows together.
-        kinds: the columns of each kind of row, by part.
-    """
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def spread(cls, session: SparkSession, count: int | None = None) -> Shards:
+        """So many shards (None: one a task), evenly over the tasks of a shuffle.
+
+        Spark puts a group into the task that the hash of its key says; among the first whole numbers are enough for every task.
+        """
+        among = int(str(session.conf.get("spark.sql.shuffle.partitions")))
+        wanted = count or among
+        by_task: dict[int, list[int]] = {}
+        number = 0
+        while min((len(by_task.get(task, ())) for task in range(among)), default=0) < -(-wanted // among):
+            by_task.setdefault(hash_of_int(number) % among, []).append(number)
+            number += 1
+        return cls(tuple(by_task[n % among][n // among] for n in range(wanted)))
+
+
+def hash_of_int(value: int) -> int:
+    """What Spark's `hash` says of one int: Murmur3 (x86, 32 bits) over its four bytes, seed 42."""
+    low = 0xFFFFFFFF
+    mixed = value * 0xCC9E2D51 & low
+    mixed = (mixed << 15 | mixed >> 17) & low
+    found = 42 ^ (mixed * 0x1B873593 & low)
+    found = ((found << 13 | found >> 19) & low) * 5 + 0xE6546B64 & low
+    found ^= 4
+    found = (found ^ found >> 16) * 0x85EBCA6B & low
+    found = (found ^ found >> 13) * 0xC2B2AE35 & low
+    found ^= found >> 16
+    return found - (1 << 32) if found >> 31 else found
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What the parts made of some events, as parcels that Spark keeps until `close`."""
 
     admitted: DataFrame
     recognised: DataFrame
+    remembered: DataFrame
     concluded: DataFrame
-    kinds: Mapping[str, Mapping[str, pl.Schema]]
 
-    def collect(self) -> Derived:
-        """Bring all rows here, each frame in `seq` order."""
-        admitted = self._frames("admit", self.admitted, parts.DEAD, parts.CHECK)
-        recognised = self._frames("recognise", self.recognised, parts.DEAD, parts.DUPLICATE)
-        concluded = self._frames("conclude", self.concluded, parts.ROW, parts.GOLD, parts.ALERT)
-        return Derived(
-            silver=concluded[parts.ROW].sort("seq"),
-            gold=concluded[parts.GOLD].sort("seq"),
-            alerts=concluded[parts.ALERT].sort("seq"),
-            dead_letters=pl.concat([admitted[parts.DEAD], recognised[parts.DEAD]]).sort("seq"),
-            duplicates=recognised[parts.DUPLICATE].sort("seq"),
-            dq_results=parts.checks_of(admitted[parts.CHECK]),
-            seconds={},
-        )
+    @property
+    def left(self) -> DataFrame:
+        """Everything that left the flow."""
+        from pyspark.sql import functions as f
+
+        leaving = f.col("kind").isin(parts.DEAD, parts.CHECKED, parts.REPEATED)
+        return self.admitted.filter(leaving).union(self.recognised.filter(leaving)).union(self.concluded)
+
+    @property
+    def states(self) -> DataFrame:
+        """The states behind the events."""
+        from pyspark.sql import functions as f
+
+        return self.recognised.filter(f.col("kind") == tasks.IDS).union(self.remembered.filter(f.col("kind") == tasks.HISTORY))
 
     def close(self) -> None:
-        """Let Spark forget the rows."""
-        for frame in (self.admitted, self.recognised, self.concluded):
+        """Let Spark forget the rows; the states are forgotten with them."""
+        for frame in (self.admitted, self.recognised, self.remembered, self.concluded):
             frame.unpersist()
 
-    def _frames(self, part: str, outcome: DataFrame, *kinds: str) -> dict[str, pl.DataFrame]:
-        columns = self.kinds[part]
-        whole = pl.Schema({name: dtype for kind in kinds for name, dtype in columns[kind].items()} | {parts.KIND: pl.String()})
-        rows = from_arrow(outcome.filter(outcome[parts.KIND].isin(*kinds)).select(*whole.names()).toArrow(), whole)
-        return {kind: rows.filter(pl.col(parts.KIND) == kind).select(columns[kind].names()) for kind in kinds}
 
-
-def derive(
-    bronze: DataFrame, silver: DataFrame, release: Release, labels: LabelIndex, *, shards: int, min_clock: int | None = None
-) -> SparkDerived:
-    """What `flow.stages.run_flow` makes of a stretch of arrivals, value for value.
+def run(bronze: DataFrame, state: DataFrame | None, shared: Sent[parts.Shared], shards: Shards) -> Passed:
+    """What `flow.stages.run_flow` makes of events, value for value; nothing is computed before it is asked for.
 
     Args:
-        bronze: the stretch's rows; in any order.
-        silver: rows from before the stretch, which give the state; in any order.
-        release: the one that all of the stretch is derived under.
-        labels: those that were known.
-        shards: pieces that ids and accounts are worked on in; a piece and its history must fit into a worker's memory.
-        min_clock: earliest event time (microseconds) in the stretch; None: any.
+        bronze: at least the columns `parts.ENTERING`, in any order.
+        state: parcels of states, as `Passed.states` or `fold` give them; None: nothing came before.
+        shared: release and labels, sent.
+        shards: pieces that ids and accounts are worked on in; the same ones that the state is in.
 
     Raises:
         ConfigurationError: the session's time zone isn't UTC.
     """
     check_session(bronze.sparkSession)
-    shared = parts.Shared(release, labels)
-    sent: _Sent = bronze.sparkSession.sparkContext.broadcast(shared)
-    outcomes = parts.nothing(shared)
-    schemas = {name: parts.together(outcome).schema for name, outcome in outcomes.items()}
-    kinds = {name: {kind: frame.schema for kind, frame in outcome.items()} for name, outcome in outcomes.items()}
-
-    admitted = _each(bronze, parts.ENTERING, schemas["admit"], sent).persist()
-    rows = _rows(admitted, kinds["admit"][parts.ROW])
-    recognised = _sharded(
-        rows.withColumn(_SHARD, _shard("transaction_id", shards)),
-        _ids_before(silver, release).withColumn(_SHARD, _shard("transaction_id", shards)),
-        (kinds["admit"][parts.ROW], _of_silver(DedupState.NEEDS)),
-        schemas["recognise"],
-        lambda some, before: parts.recognise(some, before, sent.value),
+    count = len(shards)
+    admitted = mapped(bronze.select(*parts.ENTERING.names()), lambda some: tasks.admit(some, shared.value, count)).persist()
+    recognised = grouped(
+        _with_state(_rows(admitted), state, tasks.IDS), shards, lambda some: tasks.recognise(some, shared.value, count)
     ).persist()
-    entering = pl.Schema({**kinds["recognise"][parts.ROW], parts.HOME: pl.Boolean()})
-    remembered = _sharded(
-        _with_copies(_rows(recognised, kinds["recognise"][parts.ROW]), shards),
-        _with_copies(_history_before(silver, min_clock), shards),
-        (entering, _of_silver(BehaviourState.NEEDS)),
-        schemas["remember"],
-        lambda some, before: parts.remember(some, before, sent.value),
-    )
-    concluded = _blocks(remembered, kinds["remember"][parts.ROW], schemas["conclude"], sent).persist()
-    return SparkDerived(admitted, recognised, concluded, kinds)
+    remembered = grouped(
+        _with_state(_rows(recognised), state, tasks.HISTORY), shards, lambda some: tasks.remember(some, shared.value, count)
+    ).persist()
+    concluded = grouped(_rows(remembered), shards, lambda some: tasks.conclude(some, shared.value, count)).persist()
+    return Passed(admitted, recognised, remembered, concluded)
 
 
-def _each(bronze: DataFrame, entering: pl.Schema, leaving: pl.Schema, sent: _Sent) -> DataFrame:
-    """Run the first part over rows as they come."""
-
-    def admit(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            events = from_arrow(pa.Table.from_batches([batch]), entering)
-            yield from to_arrow(parts.together(parts.admit(events, sent.value)), leaving).to_batches()
-
-    return bronze.select(*entering.names()).mapInArrow(admit, spark_schema(leaving))
+PARTS: Final = ("admitted", "recognised", "remembered", "concluded")
 
 
-def _sharded(
-    rows: DataFrame,
-    before: DataFrame,
-    entering: tuple[pl.Schema, pl.Schema],
-    leaving: pl.Schema,
-    fold: Callable[[pl.DataFrame, pl.DataFrame], parts.Outcome],
-) -> DataFrame:
-    """Fold each shard's rows behind its rows of silver."""
-    of_rows, of_silver = entering
-
-    def folded(some: pa.Table, earlier: pa.Table) -> pa.Table:
-        if some.num_rows == 0:
-            return to_arrow(leaving.to_frame(), leaving)
-        return to_arrow(parts.together(fold(from_arrow(some, of_rows), from_arrow(earlier, of_silver))), leaving)
-
-    grouped, earlier = rows.groupBy(_SHARD), before.select(*of_silver.names(), _SHARD).groupBy(_SHARD)
-    return grouped.cogroup(earlier).applyInArrow(folded, spark_schema(leaving))
-
-
-def _blocks(remembered: DataFrame, entering: pl.Schema, leaving: pl.Schema, sent: _Sent) -> DataFrame:
-    """Run the last part over blocks of the order of arrival, in which a row meets its copy."""
+def worked(passed: Passed, timer: Callable[[], float]) -> tuple[dict[str, int], dict[str, float]]:
+    """Have every part worked on, one after the other; gives rows by kind, and each part's seconds."""
     from pyspark.sql import functions as f
 
-    def conclude(rows: pa.Table) -> pa.Table:
-        return to_arrow(parts.together(parts.conclude(from_arrow(rows, entering), sent.value)), leaving)
-
-    return remembered.groupBy(f.floor(f.col("seq") / BLOCK_ROWS)).applyInArrow(conclude, spark_schema(leaving))
-
-
-def _rows(outcome: DataFrame, schema: pl.Schema) -> DataFrame:
-    """The rows of a part's outcome that go on."""
-    return outcome.filter(outcome[parts.KIND] == parts.ROW).select(*schema.names())
-
-
-def _of_silver(names: tuple[str, ...]) -> pl.Schema:
-    return pl.Schema({name: parts.REMEMBERED[name] for name in names})
+    counts: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    for part in PARTS:
+        started = timer()
+        for kind, rows in getattr(passed, part).groupBy("kind").agg(f.sum("rows")).collect():
+            counts[kind] = counts.get(kind, 0) + int(rows)
+        seconds[part] = timer() - started
+    return counts, seconds
 
 
-def _shard(key: str | Column, shards: int) -> Column:
-    """The shard of a key. Any function of the key would do: it must only be the same for rows, their copies and their history."""
-    from pyspark.sql import functions as f
+def fold(session: SparkSession, sources: Sequence[Before], release: Release, shards: Shards, min_clock: int | None = None) -> DataFrame:
+    """The states behind rows of silver, which are all that there were before some place.
 
-    return f.pmod(f.xxhash64(key), f.lit(shards)).cast("int")
-
-
-def _with_copies(rows: DataFrame, shards: int) -> DataFrame:
-    """Rows in the shard of their account, and copies in the shard of their party where that is another one.
-
-    An account's shard is that of the party `c:` + its id, because that is the party it asks what it received.
+    Args:
+        sources: where the rows are.
+        release: the one that comes next.
+        min_clock: earliest event time (microseconds) that will be asked for; None: any.
     """
-    from pyspark.sql import functions as f
-
-    home = _shard(f.concat(f.lit("c:"), "account_id"), shards)
-    away = f.coalesce(f.when(f.col("party_id").isNotNull(), _shard("party_id", shards)), home)
-    spread = rows.withColumn(_SHARD, f.explode(f.array_distinct(f.array(home, away))))
-    return spread.withColumn(parts.HOME, f.col(_SHARD) == home)
-
-
-def _ids_before(silver: DataFrame, release: Release) -> DataFrame:
-    """The rows of silver that arrived within the horizon before the newest of them."""
-    from pyspark.sql import functions as f
-
-    newest = silver.agg(f.max("arrival_time").alias("newest"))
-    horizon = f.expr(f"INTERVAL {release.settings.dedup_horizon_hours} HOURS")
-    recent = silver.crossJoin(f.broadcast(newest)).filter(f.col("arrival_time") >= f.col("newest") - horizon)
-    return recent.select(*DedupState.NEEDS)
-
-
-def _history_before(silver: DataFrame, min_clock: int | None) -> DataFrame:
-    """The rows of silver that somebody's windows can still reach."""
-    rows: Any = silver.select(*BehaviourState.NEEDS)
+    count, sent = len(shards), send(session, release)
+    newest = max((tasks.latest(data) for source in sources for data in _parcels(_taken(source, tasks.OF_AGE, tasks.age))), default=None)
     floor = None if min_clock is None else min_clock - HORIZON_US
-    return rows if floor is None else rows.filter((rows["clock"] >= floor) | (rows["party_clock"] >= floor))
+    folded: list[DataFrame] = []
+    for columns, oldest, deal, task in (
+        (tasks.OF_IDS, tasks.horizon(newest, release), tasks.deal_ids, tasks.fold_ids),
+        (tasks.OF_HISTORY, tasks.reach(floor), tasks.deal_history, tasks.fold_history),
+    ):
+        moving = [_taken(source, columns, deal, oldest, count) for source in sources]
+        folded.append(grouped(_union(moving), shards, partial(_folded, task, sent)))
+    return _union(folded).localCheckpoint(eager=True)
+
+
+def _folded(task: Callable[[pa.Table, Release], pa.Table], sent: Sent[Release], some: pa.Table) -> pa.Table:
+    return task(some, sent.value)
+
+
+def _taken(source: Before, columns: pl.Schema, deal: Callable[..., pa.Table], oldest: pl.Expr | None = None, count: int = 1) -> DataFrame:
+    """The rows of one source that count, dealt to their shards as parcels."""
+    keep = source.keep if oldest is None else source.keep & oldest
+    wanted = pl.Schema({**columns, "event_date": SILVER.columns["event_date"]})
+    if source.packed:
+        return mapped(source.rows, lambda some: deal(tasks.unfolded(some, wanted).filter(keep).select(columns.names()), count))
+    rows = source.rows if source.below is None else source.rows.filter(source.rows["seq"] < source.below)
+    return mapped(rows.select(*wanted.names()), lambda some: deal(from_arrow(some, wanted).filter(keep).select(columns.names()), count))
+
+
+def _parcels(frame: DataFrame) -> list[bytes]:
+    found: list[bytes] = frame.select("parcel").toArrow().column("parcel").to_pylist()
+    return found
+
+
+def _union(frames: Sequence[DataFrame]) -> DataFrame:
+    return reduce(lambda one, other: one.union(other), frames)
+
+
+def mapped(rows: DataFrame, task: Task) -> DataFrame:
+    """A task over rows as they come, in any split."""
+
+    def each(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for some in tasks.gathered(batches):
+            yield from task(some).to_batches()
+
+    return rows.mapInArrow(each, parcels.schema())
+
+
+def grouped(moving: DataFrame, shards: Shards, task: Task) -> DataFrame:
+    """A task over all parcels of each shard."""
+    from pyspark.sql import functions as f
+
+    def each(some: pa.Table) -> pa.Table:  # Spark asks a function for its arguments, which a `partial` doesn't tell
+        return task(some)
+
+    labels = f.array(*(f.lit(label) for label in shards.labels))
+    return moving.groupBy(labels[f.col("shard")]).applyInArrow(each, parcels.schema())
+
+
+def _rows(moving: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as f
+
+    return moving.filter(f.col("kind").isin(parts.ROW, tasks.COPIES))
+
+
+def _with_state(rows: DataFrame, state: DataFrame | None, kind: str) -> DataFrame:
+    from pyspark.sql import functions as f
+
+    return rows if state is None else rows.union(state.filter(f.col("kind") == kind))

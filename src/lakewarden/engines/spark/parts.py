@@ -1,7 +1,6 @@
 """The list of stages in four parts, each run over the rows that Spark gives it; nothing here knows Spark.
 
-`admit` and `conclude` judge rows one by one. `recognise` and `remember` fold a shard's rows behind the shard's silver. A row that
-leaves the way travels in one frame with the others, told apart by `KIND` and with the columns of all kinds.
+`admit` and `conclude` judge rows one by one. `recognise` and `remember` fold a shard's rows into the shard's state, and the state moves on.
 """
 
 from __future__ import annotations
@@ -10,33 +9,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import numpy as np
 import polars as pl
 
-from lakewarden.flow.behaviour import BehaviourState
-from lakewarden.flow.deduplicate import DedupState
-from lakewarden.flow.labels import LabelIndex
 from lakewarden.flow.quality import EXAMPLES
 from lakewarden.flow.stages import STAGES, Context, Flowing, FlowState, Stage, decode_events
-from lakewarden.tables import BEHAVIOUR, BRONZE, SILVER
+from lakewarden.hashing import hash64, hash_of, shard_of
+from lakewarden.tables import BEHAVIOUR, BRONZE
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lakewarden.flow.behaviour import BehaviourState
+    from lakewarden.flow.deduplicate import DedupState
+    from lakewarden.flow.labels import LabelIndex
     from lakewarden.flow.release import Release
 
-KIND: Final = "_kind"
-"""What a row of a part's outcome is: one of `ROW`, `DEAD`, `DUPLICATE`, `CHECK`, `GOLD`, `ALERT`."""
+ROW: Final = "row"
+"""Rows that go on to the next part."""
+
+SILVER_ROWS, GOLD_ROWS, ALERTS_MADE, DEAD, REPEATED, CHECKED = "silver", "gold", "alerts", "dead_letters", "duplicates", "dq_results"
+"""Rows that leave the flow, by the part of `flow.stages.Derived` that they belong to."""
 
 HOME: Final = "_home"
 """Whether a row stands in the shard of its account; else its copy stands in the shard of its party."""
 
-ROW, DEAD, DUPLICATE, CHECK, GOLD, ALERT = "row", "dead", "duplicate", "check", "gold", "alert"
-
 ENTERING: Final = pl.Schema({name: BRONZE.columns[name] for name in ("seq", "arrival_time", "body")})
 """The columns of bronze that the stages read."""
 
-REMEMBERED: Final = pl.Schema({name: SILVER.columns[name] for name in sorted({*DedupState.NEEDS, *BehaviourState.NEEDS})})
-"""The columns of silver that states are made of."""
+BLOCK_ROWS: Final = 10_000
+"""Places in the order of arrival that are concluded in one shard."""
 
-_CHECKED: Final = "_check_"
 _NAMES: Final = [stage.name for stage in STAGES]
 _KEYED: Final = {stage.name: stage.key for stage in STAGES if stage.key is not None}
 assert _KEYED == {"deduplicate": "transaction_id", "behaviour": "account_id, party_id"}, "the shards below are made for these keys"
@@ -60,52 +63,54 @@ def admit(events: pl.DataFrame, shared: Shared) -> Outcome:
     flowing = _run(STAGES[:_IDS], decode_events(events, shared.release), shared)
     assert flowing.dq_results is not None
     place = pl.lit(events["seq"].min(), pl.Int64).alias("seq")
-    checks = flowing.dq_results.select(pl.all().name.prefix(_CHECKED), place)
-    return {ROW: flowing.rows, DEAD: pl.concat(flowing.dead), CHECK: checks}
+    return {ROW: flowing.rows, DEAD: pl.concat(flowing.dead), CHECKED: flowing.dq_results.with_columns(place)}
 
 
-def recognise(rows: pl.DataFrame, silver: pl.DataFrame, shared: Shared) -> Outcome:
-    """Deduplicate a shard's rows behind its silver, and enrich: rows that go on, duplicates and conflicts."""
-    state = DedupState()
-    state.rebuild(silver.select(DedupState.NEEDS).sort("seq"), shared.release)
+def recognise(rows: pl.DataFrame, state: DedupState, shared: Shared) -> Outcome:
+    """Deduplicate a shard's rows, and enrich: rows that go on, duplicates and conflicts; the state moves on."""
     flowing = _run(STAGES[_IDS:_HISTORY], rows.sort("seq"), shared, FlowState((state,), ()))
     assert flowing.duplicates is not None
-    return {ROW: flowing.rows, DEAD: pl.concat(flowing.dead), DUPLICATE: flowing.duplicates}
+    return {ROW: flowing.rows, DEAD: pl.concat(flowing.dead), REPEATED: flowing.duplicates}
 
 
-def remember(rows: pl.DataFrame, silver: pl.DataFrame, shared: Shared) -> Outcome:
-    """Fold a shard's rows behind its silver.
+def remember(rows: pl.DataFrame, state: BehaviourState, shared: Shared) -> Outcome:
+    """Fold a shard's rows; the state moves on.
 
     The shard holds every row of its accounts (at home) and every row of its parties (at home or as copies). So what it says of an
     account, and of what the account received, is right at home; what it says of a party is right in the party's shard. `meet` takes
     each from where it is right.
     """
-    state = BehaviourState()
-    state.rebuild(silver.select(BehaviourState.NEEDS).sort("seq"), shared.release.settings)
     return {ROW: _run(STAGES[_HISTORY : _HISTORY + 1], rows.sort("seq"), shared, FlowState((), (state,))).rows}
 
 
 def conclude(rows: pl.DataFrame, shared: Shared) -> Outcome:
-    """Bring each row and its copy together; then score, gold and alerts."""
-    flowing = _run(STAGES[_HISTORY + 1 :], meet(rows).sort("seq"), shared)
+    """Score, gold and alerts, of rows that have met their copies."""
+    flowing = _run(STAGES[_HISTORY + 1 :], rows.sort("seq"), shared)
     assert flowing.gold is not None
     assert flowing.alerts is not None
-    return {ROW: flowing.rows, GOLD: flowing.gold, ALERT: flowing.alerts}
+    return {SILVER_ROWS: flowing.rows, GOLD_ROWS: flowing.gold, ALERTS_MADE: flowing.alerts}
 
 
-def meet(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows at home, each with what the shard of its party said of the party."""
-    of_party = [name for name in BEHAVIOUR if name.startswith(("p_", "party_"))]
-    home, copies = rows.filter(HOME).drop(HOME), rows.filter(~pl.col(HOME))
-    said = copies.select("seq", pl.lit(value=True).alias("_copied"), pl.col(of_party).name.prefix("_there_"))
+OF_PARTY: Final = [name for name in BEHAVIOUR if name.startswith(("p_", "party_"))]
+"""What behaviour says of a row's party."""
+
+
+def meet(home: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
+    """The rows at home, each with what the shard of its party said of the party.
+
+    Args:
+        home: whole rows, without `HOME`.
+        copies: at least `seq` and `OF_PARTY`.
+    """
+    said = copies.select("seq", pl.lit(value=True).alias("_copied"), pl.col(OF_PARTY).name.prefix("_there_"))
     joined = home.join(said, on="seq", how="left", validate="1:1")
-    theirs = [pl.when("_copied").then(f"_there_{name}").otherwise(name).alias(name) for name in of_party]
+    theirs = [pl.when("_copied").then(f"_there_{name}").otherwise(name).alias(name) for name in OF_PARTY]
     return joined.with_columns(theirs).select(home.columns)
 
 
 def checks_of(partial: pl.DataFrame) -> pl.DataFrame:
     """What each rule found of all rows, from what it found of each part of them; its examples are those of the earliest parts."""
-    found = partial.sort("seq", maintain_order=True).drop("seq").rename(lambda name: name.removeprefix(_CHECKED))
+    found = partial.sort("seq", maintain_order=True).drop("seq")
     failed, rows = pl.col("failed").sum(), pl.col("rows").sum()
     merged = found.group_by("rule", maintain_order=True).agg(
         pl.col("dimension", "criticality", "hard", "owner").first(),
@@ -118,18 +123,36 @@ def checks_of(partial: pl.DataFrame) -> pl.DataFrame:
     return merged.select(found.columns)
 
 
-def nothing(shared: Shared) -> dict[str, Outcome]:
-    """Each part's outcome of no rows, by the part's name: it tells the columns that a release gives."""
-    silver = pl.DataFrame(schema=REMEMBERED)
-    admitted = admit(ENTERING.to_frame(), shared)
-    recognised = recognise(admitted[ROW], silver, shared)
-    remembered = remember(recognised[ROW].with_columns(pl.lit(value=True).alias(HOME)), silver, shared)
-    return {"admit": admitted, "recognise": recognised, "remember": remembered, "conclude": conclude(remembered[ROW], shared)}
+# --- where rows are worked on ---------------------------------------------------------------------------------------
 
 
-def together(outcome: Outcome) -> pl.DataFrame:
-    """All kinds of rows in one frame with the columns of all; a column of one name is of one type in all."""
-    return pl.concat([frame.with_columns(pl.lit(kind).alias(KIND)) for kind, frame in outcome.items()], how="diagonal")
+def by_id(rows: pl.DataFrame, shards: int) -> list[tuple[int, pl.DataFrame]]:
+    """Rows by the shard of their transaction id."""
+    return _apart(rows, shard_of(hash64(rows["transaction_id"]), shards))
+
+
+def by_account(rows: pl.DataFrame, shards: int) -> list[tuple[int, pl.DataFrame]]:
+    """Rows at home, in the shard of their account, and copies of them in the shard of their party where that is another.
+
+    An account's shard is that of the party `c:` + its id, because that is the party it asks what it received.
+    """
+    home = shard_of(rows.select(hash_of(pl.lit("c:") + pl.col("account_id"))).to_series().to_numpy(), shards)
+    party = shard_of(hash64(rows["party_id"]), shards)
+    away = rows["party_id"].is_not_null().to_numpy() & (party != home)
+    copies = rows.filter(pl.Series(away)).with_columns(pl.lit(value=False).alias(HOME))
+    return [*_apart(rows.with_columns(pl.lit(value=True).alias(HOME)), home), *_apart(copies, party[away])]
+
+
+def by_place(rows: pl.DataFrame, shards: int) -> list[tuple[int, pl.DataFrame]]:
+    """Rows by their block in the order of arrival."""
+    return _apart(rows, (rows["seq"].to_numpy() // BLOCK_ROWS) % shards)
+
+
+def _apart(rows: pl.DataFrame, shards: NDArray[np.int64]) -> list[tuple[int, pl.DataFrame]]:
+    if rows.is_empty():
+        return []
+    parts = rows.with_columns(pl.Series("_shard", shards)).partition_by("_shard", as_dict=True, include_key=False, maintain_order=True)
+    return [(int(shard), part) for (shard,), part in parts.items()]
 
 
 def _run(stages: tuple[Stage, ...], rows: pl.DataFrame, shared: Shared, state: FlowState | None = None) -> Flowing:

@@ -1,10 +1,12 @@
-"""A Spark session that is quiet, answers on loopback only, and knows Delta tables."""
+"""A Spark session that is quiet, answers on loopback only, and knows Delta tables; or the one that there is."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,39 +28,98 @@ MEANING: Final[Mapping[str, str]] = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 """What the stages and the lake rely on; `check_session` wants the first of a session that was made elsewhere."""
+
+LOCAL: Final[Mapping[str, str]] = {
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.scheduler.mode": "FAIR",
+    "spark.executorEnv.POLARS_MAX_THREADS": "1",
+}
+"""For local folders and few cores: no checksum files beside ours, which others would not keep up; tasks as planned, one core each."""
+
+PACKAGES: Final = "io.delta:delta-spark_4.1_2.13:4.4.0,org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1"
+"""What Spark gets from Maven Central by itself where no jars were brought (`scripts/spark-jars.txt` pins them)."""
+
+JARS: Final = "LAKEWARDEN_SPARK_JARS"
+MEMORY: Final = "LAKEWARDEN_SPARK_MEMORY"
+CORES: Final = "LAKEWARDEN_SPARK_CORES"
+
+NOT_INSTALLED: Final = ConfigurationError(
+    "PySpark isn't installed, and the Spark engine needs it.",
+    state="nothing was changed",
+    next="pip install 'lakewarden[spark]'  (in a checkout: make spark)",
+)
+
+
+@contextlib.contextmanager
+def session() -> Iterator[SparkSession]:
+    """The session that this process has, that a cluster gives it (Databricks, `SPARK_REMOTE`), or one of its own on this machine.
+
+    One of its own ends with the context; another stays.
+
+    Raises:
+        ConfigurationError: PySpark isn't installed, there is no Java, or the session would change values on their way.
+    """
+    try:
+        from pyspark.sql import SparkSession
+    except ModuleNotFoundError:
+        raise NOT_INSTALLED from None
+    there = SparkSession.getActiveSession()
+    if there is None and (os.environ.get("DATABRICKS_RUNTIME_VERSION") or os.environ.get("SPARK_REMOTE")):
+        there = SparkSession.builder.getOrCreate()
+        there.conf.set("spark.sql.session.timeZone", "UTC")
+    if there is not None:
+        check_session(there)
+        yield there
+        return
+    with tempfile.TemporaryDirectory(prefix="lakewarden-spark-") as folder:
+        made = local_session(
+            jars(), Path(folder), cores=int(os.environ.get(CORES) or os.cpu_count() or 2), memory=os.environ.get(MEMORY) or "2g"
+        )
+        try:
+            yield made
+        finally:
+            stop(made)
+
+
+def jars() -> list[Path]:
+    """The jars that were brought: in the folder that `LAKEWARDEN_SPARK_JARS` names, or in a checkout's `.tools/spark`; else none."""
+    named = os.environ.get(JARS)
+    folder = Path(named) if named else Path(__file__).parents[4] / ".tools" / "spark"
+    return sorted(folder.glob("*.jar"))
 
 
 def local_session(
     jars: Sequence[Path], folder: Path, *, cores: int = 2, memory: str = "2g", settings: Mapping[str, str] | None = None
 ) -> SparkSession:
-    """Start Spark in a process of its own on this machine; stop it with `session.stop()`.
+    """Start Spark in a process of its own on this machine; end it with `stop`.
 
     Args:
-        jars: what Spark needs beyond its own jars (`scripts/spark_jars.py` brings them).
+        jars: what Spark needs beyond its own jars (`scripts/spark_jars.py` brings them); none: it gets them itself.
         folder: where Spark may leave files of the session.
         cores: tasks at a time.
         memory: of the Java process.
         settings: more of Spark's own settings, which win over those above.
 
     Raises:
-        ConfigurationError: PySpark isn't installed.
+        ConfigurationError: PySpark isn't installed, or there is no Java.
     """
     try:
+        from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ModuleNotFoundError:
-        raise ConfigurationError(
-            "PySpark isn't installed, and the Spark engine needs it.",
-            state="nothing was changed",
-            next="pip install 'lakewarden[spark]'  (in a checkout: make spark)",
-        ) from None
+        raise NOT_INSTALLED from None
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers run whatever python3 is on PATH
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # else it warns of the machine's name
     asked = {
         **QUIET,
         **MEANING,
-        "spark.jars": ",".join(str(jar) for jar in jars),
+        **LOCAL,
+        **({"spark.jars": ",".join(str(jar) for jar in jars)} if jars else {"spark.jars.packages": PACKAGES}),
         "spark.driver.memory": memory,
         "spark.local.dir": str(folder / "local"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
@@ -69,9 +130,29 @@ def local_session(
     builder = SparkSession.builder.master(f"local[{cores}]").appName("lakewarden")
     for name, value in asked.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    check_session(session)
-    return session
+    try:
+        made = builder.getOrCreate()
+    except (PySparkException, OSError) as error:
+        raise ConfigurationError(
+            f"Spark can't be started: {str(error).splitlines()[0]}",
+            state="nothing was changed",
+            next="install Java 17 or 21 (Debian: apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one",
+        ) from None
+    check_session(made)
+    return made
+
+
+def stop(made: SparkSession) -> None:
+    """End a session of this process, and its Java process with it."""
+    gateway = made.sparkContext._gateway
+    made.stop()
+    gateway.shutdown()
+    if gateway.proc.stdin is not None:
+        gateway.proc.stdin.close()  # Java ends with its input
+    gateway.proc.wait(30)
+    from pyspark import SparkContext
+
+    SparkContext._gateway = SparkContext._jvm = None  # else the next session would speak to the one that is gone
 
 
 def check_session(session: SparkSession) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from lakewarden.engines.arrival import Past, arrive_as_history, instant
 from lakewarden.errors import LakeError
-from lakewarden.operations.arrival import Past, arrive_as_history, instant
 from lakewarden.operations.backfill.sandbox import STAGING
 from lakewarden.progress import Progress
 from lakewarden.sources.mapping import EventMapping

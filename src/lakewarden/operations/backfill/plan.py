@@ -9,8 +9,8 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from lakewarden.audit.canonical import canonical, plain
+from lakewarden.engines.arrival import Span
 from lakewarden.errors import LakeError
-from lakewarden.operations.arrival import Span
 from lakewarden.operations.replay.plan import Precondition
 from lakewarden.settings import BackfillSettings
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from lakewarden.engines.arrival import Span
 from lakewarden.errors import LakeError, UsageError
 from lakewarden.lake import releases
 from lakewarden.operations import release
-from lakewarden.operations.arrival import Span
 from lakewarden.operations.backfill import preconditions, predictions, sample
 from lakewarden.operations.backfill.loading import files_of
 from lakewarden.operations.backfill.plan import Plan, Scope
@@ -22,7 +22,7 @@ from lakewarden.sources.open import local_path
 from lakewarden.tables import BRONZE, PIPELINE_RUNS
 
 if TYPE_CHECKING:
-    from lakewarden.engines.port import Engine
+    from lakewarden.engines.lake_engine import LakeEngine
     from lakewarden.flow.release import Release
     from lakewarden.lake.lakehouse import Lakehouse, Snapshot
     from lakewarden.settings import BackfillSettings
@@ -64,7 +64,7 @@ class Ends:
 
 def build(
     lake: Lakehouse,
-    engine: Engine,
+    engine: LakeEngine,
     asked: Asked,
     *,
     who: str,

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lakewarden.engines.lineage import derived_tables, run_record
-from lakewarden.engines.port import MicroBatch
-from lakewarden.engines.state import state_of
+from lakewarden.engines.lineage import Stamp, day_of, run_record
+from lakewarden.engines.port import Events, MicroBatch
 from lakewarden.errors import LakeBusyError, LakeError
-from lakewarden.flow.stages import Context, FlowState, decode_events, run_flow
 from lakewarden.lake.lease import Lease
 from lakewarden.operations import papers
 from lakewarden.operations.backfill.loading import load
 from lakewarden.operations.backfill.sandbox import BROUGHT_IN, STAGING, BackfillSandbox
 from lakewarden.operations.status import Report
 from lakewarden.progress import Progress
-from lakewarden.tables import BRONZE, GOLD, PIPELINE_RUNS, SILVER
+from lakewarden.tables import BRONZE, SILVER
 
 if TYPE_CHECKING:
-    from lakewarden.engines.port import Engine
-    from lakewarden.flow.labels import LabelIndex
+    from lakewarden.engines.port import Engine, Outcome
     from lakewarden.flow.release import Release
     from lakewarden.operations.backfill.journal import Journal
     from lakewarden.operations.backfill.plan import Plan
@@ -72,7 +70,7 @@ def run(
                     )
                 step("staging is whole")
                 journal.move(papers.RUNNING, now(), stage="deriving", staged=loaded.kept, loaded=loaded.to_dict())
-            deriving = Deriving(plan, under, reader.labels(plan.labels_version), sandbox, int(journal.state()["staged"]))
+            deriving = Deriving(reader, plan, under, sandbox, int(journal.state()["staged"]))
             before = deriving.run(now, monotonic, on_progress, step)
             counts = {name: sandbox.count(name) for name in BROUGHT_IN}
             figures = {"chunks": deriving.chunks, "chunks_before": before, "counts": counts}
@@ -106,14 +104,15 @@ class Deriving:
     """Staged events through the stages, a chunk at a time, each a micro-batch with a place and a number below all that there are.
 
     Args:
-        plan: of the backfill.
-        release, labels: what every event is derived under.
+        engine: derives them, and writes what they become.
+        plan: of the backfill; names the labels that are known.
+        release: what every event is derived under.
         sandbox: where they come from, and go.
         staged: how many there are.
     """
 
-    def __init__(self, plan: Plan, release: Release, labels: LabelIndex, sandbox: BackfillSandbox, staged: int) -> None:
-        self._plan, self._release, self._labels, self._sandbox, self._staged = plan, release, labels, sandbox, staged
+    def __init__(self, engine: Engine, plan: Plan, release: Release, sandbox: BackfillSandbox, staged: int) -> None:
+        self._engine, self._plan, self._release, self._sandbox, self._staged = engine, plan, release, sandbox, staged
         self._rows = plan.settings.chunk_rows
         self.first = plan.below - staged
         self.chunks = -(-staged // self._rows)
@@ -126,38 +125,33 @@ class Deriving:
         self, now: Callable[[], datetime], monotonic: Callable[[], float], on_progress: OnProgress | None, step: Callable[[str], None]
     ) -> int:
         """Derive what isn't derived yet; gives how many chunks were there already."""
-        begun = self._sandbox.done() + 1
-        state = self._state(begun)
+        begun, tables = self._sandbox.done() + 1, self._sandbox.tables
+        silver = tables[SILVER.name]
+        silver.refresh()
+        state = self._engine.state_before(self.first + begun * self._rows, self._release, silver=silver)
         for chunk in range(begun, self.chunks):
             started, bronze = monotonic(), self._bronze(chunk)
-            derived = run_flow(decode_events(bronze, self._release), Context(self._release, state, self._labels), monotonic)
-            batch = MicroBatch(
-                self.number(chunk),
-                self._plan.id,
-                self._release,
-                self._plan.labels_version,
-                bronze,
-                bronze,
-                str(bronze["source"][0]),
-                started,
-            )
-            tables = derived_tables(batch, derived, now())
-            tables[GOLD.name] = tables[GOLD.name].with_columns(pl.lit(None, pl.Float64).alias("latency_ms"))
-            record = run_record(batch, derived, {}, now(), monotonic() - started).record
-            unknown = [pl.lit(None, pl.Float64).alias(f"latency_{name}_ms") for name in ("p50", "p95", "p99")]  # nobody waited for it
-            for name, rows in {BRONZE.name: bronze, **tables, PIPELINE_RUNS.name: record.with_columns(unknown)}.items():
-                step(f"write {name}")
-                self._sandbox.put(name, rows, chunk)
+            events = Events(bronze)
+            derived = self._engine.derive(events, self._release, state, self._plan.labels_version, monotonic)
+            batch = MicroBatch(self.number(chunk), self._plan.id, self._release, events, str(bronze["source"][0]), started)
+            step(f"write {BRONZE.name}")
+            self._sandbox.put(BRONZE.name, bronze, chunk)
+            record = partial(self._record, batch, derived, now(), monotonic)
+            # nobody waited for these events
+            stamp = Stamp(batch.number, batch.run_id, self._release.id, now(), day_of(bronze), None)
+            self._engine.write(derived, stamp, chunk, tables, record, step)
+            derived.close()
             if on_progress is not None:
                 on_progress(Progress(min((chunk + 1) * self._rows, self._staged), self._staged, "deriving"))
         return begun
 
-    def _state(self, chunk: int) -> FlowState:
-        """What the stages remember before a chunk; nothing before the first: no event comes before it."""
-        if chunk == 0:
-            return FlowState.empty()
-        before = self._sandbox.scan(SILVER.name).filter(pl.col("seq") < self.first + chunk * self._rows)
-        return state_of(before, self._release)
+    @staticmethod
+    def _record(
+        batch: MicroBatch, derived: Outcome, now: datetime, monotonic: Callable[[], float], versions: Mapping[str, int]
+    ) -> pl.DataFrame:
+        """The run record: as of a stream, without table versions and latency."""
+        made = run_record(batch, derived.counts, derived.seconds, {}, now, monotonic() - batch.started).record
+        return made.with_columns(pl.lit(None, pl.Float64).alias(f"latency_{name}_ms") for name in ("p50", "p95", "p99"))
 
     def _bronze(self, chunk: int) -> pl.DataFrame:
         begin = chunk * self._rows

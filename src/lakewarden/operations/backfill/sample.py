@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from lakewarden.engines.arrival import Past, arrive_as_history
 from lakewarden.flow.stages import Context, FlowState, run_flow
-from lakewarden.operations.arrival import Past, arrive_as_history
 from lakewarden.operations.backfill.loading import Loaded, chunks
 
 if TYPE_CHECKING:

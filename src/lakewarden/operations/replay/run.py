@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from lakewarden.engines.lineage import Stamp, day_of
 from lakewarden.errors import LakeBusyError, LakeError
+from lakewarden.flow.stages import decode_events
 from lakewarden.lake.lease import Lease
 from lakewarden.operations.derivation import Loaded, derive
 from lakewarden.operations.replay import journal as papers
 from lakewarden.operations.replay.sandbox import Sandbox
 from lakewarden.operations.status import Report
+from lakewarden.tables import BRONZE
 
 if TYPE_CHECKING:
+    from lakewarden.engines.port import Engine, Frames
     from lakewarden.flow.release import Release
-    from lakewarden.operations.derivation import Chunk, Reader
+    from lakewarden.operations.derivation import Chunk
     from lakewarden.operations.replay.journal import Journal
     from lakewarden.operations.replay.plan import Plan
     from lakewarden.progress import OnProgress
 
 
 def run(
-    reader: Reader,
+    reader: Engine,
     journal: Journal,
     *,
     load: Callable[[str], Release],
@@ -69,7 +74,7 @@ def run(
 
 
 def _write(
-    reader: Reader,
+    reader: Engine,
     plan: Plan,
     journal: Journal,
     sandbox: Sandbox,
@@ -80,28 +85,38 @@ def _write(
     assert plan.stretch is not None
     done = sandbox.done()
     resumed, chunks = done + 1, 0
-    within_accounts: list[pl.Series] = []
+    among: list[pl.Series] = []
     journal.move(papers.RUNNING, now(), chunks=resumed)
     # Chunks that stand already are derived all the same: the state behind them is that of this derivation, not production's.
     for chunk in derive(
         reader, plan.stretch, Loaded(load, plan.release), what="replaying", chunk_rows=plan.settings.chunk_rows, on_progress=on_progress
     ):
         chunks = chunk.number + 1
-        within = _within(chunk, plan)
-        within_accounts.append(within["seq"])
+        within = _within(reader, chunk, plan)
+        among.append(within["seq"])
         if chunk.number > done:
-            sandbox.write(chunk, within, plan.id, now())
+            # Each event's row keeps the micro-batch in which it arrived; nobody waited for it.
+            stamp = Stamp(chunk.number, plan.id, chunk.release.id, now(), day_of(chunk.bronze), None, within)
+            reader.write(chunk.derived, stamp, chunk.number, sandbox.tables)
             journal.move(papers.RUNNING, now(), chunks=chunks)
     if plan.accounts:
-        journal.keep_events(pl.concat(within_accounts))
+        journal.keep_events(pl.concat(among))
     counts = {name: int(sandbox.scan(name).select(pl.len()).collect().item()) for name in sandbox.tables}
     arrivals = plan.stretch[1] - plan.stretch[0] + 1
     return {"rows": sum(counts.values()), "arrivals": arrivals, "chunks": chunks, "chunks_before": resumed, "counts": counts}
 
 
-def _within(chunk: Chunk, plan: Plan) -> pl.DataFrame:
+def _within(reader: Engine, chunk: Chunk, plan: Plan) -> pl.DataFrame:
     """The events of the plan's dates, as bronze filed them, and accounts; neighbouring dates' and others' events lie between them."""
     within = chunk.bronze.filter(pl.col("event_date").is_between(*plan.dates)).select("seq", "batch")
     if not plan.accounts:
         return within
-    return within.join(chunk.accounts.filter(pl.col("account_id").is_in(plan.accounts)), on="seq", how="semi", maintain_order="left")
+    of_accounts = partial(_of_accounts, release=chunk.release, accounts=plan.accounts)
+    found = reader.by_places((BRONZE,), reader.snapshot(), of_accounts, seqs=(chunk.first_seq, chunk.last_seq))
+    return within.join(pl.concat(found).to_frame(), on="seq", how="semi", maintain_order="left")
+
+
+def _of_accounts(stored: Frames, derived: Frames, release: Release, accounts: Sequence[str]) -> pl.Series:
+    """The places of the events of some accounts, as the events say."""
+    events = decode_events(stored[BRONZE.name], release)
+    return events.filter(pl.col("account_id").is_in(accounts))["seq"]

@@ -5,20 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
-from lakewarden.engines.lineage import derived_tables
-from lakewarden.engines.port import MicroBatch
 from lakewarden.lake.store import Store
 from lakewarden.lake.table import LakeTable
 from lakewarden.settings import LakeSettings
-from lakewarden.tables import DERIVED, GOLD, TableSpec
-
-if TYPE_CHECKING:
-    from lakewarden.operations.derivation import Chunk
+from lakewarden.tables import DERIVED, TableSpec
 
 REPLAYED: Final[dict[str, TableSpec]] = {spec.name: spec for spec in DERIVED}
 """The tables that a replay derives, by the name that they have in production."""
@@ -54,16 +48,6 @@ class Sandbox:
             table.refresh()
         return min(table.last_batch() for table in self.tables.values())
 
-    def write(self, chunk: Chunk, within: pl.DataFrame, run_id: str, now: datetime) -> None:
-        """Commit what the events of a chunk became, under the chunk's number: a table that has it already skips it.
-
-        Args:
-            within: bronze rows (`seq`, `batch`) of the dates that are replayed; the chunk's other rows are left out.
-            run_id: goes into the rows.
-        """
-        for name, rows in _rows(chunk, within, run_id, now).items():
-            self.tables[name].append(rows, batch=chunk.number)
-
     def scan(self, name: str) -> pl.LazyFrame:
         """A lazy scan of a table, by the name that it has in production."""
         return self.tables[name].scan()
@@ -86,20 +70,3 @@ class Sandbox:
         files = list(self._journal.entries(FOLDER))
         self._journal.delete([file.path for file in files])
         return len(files), sum(file.size for file in files)
-
-
-def _rows(chunk: Chunk, within: pl.DataFrame, run_id: str, now: datetime) -> dict[str, pl.DataFrame]:
-    """A chunk's rows as the tables have them. Each event's row keeps the micro-batch in which it arrived; it has no latency."""
-    derived = chunk.derived
-    per_event = {
-        part: getattr(derived, part).join(within.select("seq"), on="seq", how="semi", maintain_order="left")
-        for part in ("silver", "gold", "alerts", "dead_letters", "duplicates")
-    }
-    labels = int(chunk.bronze["labels_version"][0])
-    batch = MicroBatch(chunk.number, run_id, chunk.release, labels, chunk.bronze, chunk.bronze, "replay", 0.0)
-    tables = derived_tables(batch, replace(derived, **per_event), now)
-    for name, spec in REPLAYED.items():
-        if spec.per_event:
-            arrived = tables[name].drop("batch").join(within.select("seq", "batch"), on="seq", how="left", maintain_order="left")
-            tables[name] = arrived.with_columns(pl.lit(None, pl.Float64).alias("latency_ms")) if name == GOLD.name else arrived
-    return tables

@@ -19,9 +19,9 @@ from lakewarden.progress import Progress
 from lakewarden.tables import BRONZE, GOLD
 
 if TYPE_CHECKING:
+    from lakewarden.engines.port import Reader
     from lakewarden.flow.release import Release
     from lakewarden.lake.lakehouse import Snapshot
-    from lakewarden.operations.derivation import Reader
     from lakewarden.operations.replay.journal import Journal
     from lakewarden.operations.replay.plan import Plan
     from lakewarden.progress import OnProgress

@@ -13,7 +13,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lakewarden.engines.port import MicroBatch
 from lakewarden.errors import LakeBusyError, LakeError
 from lakewarden.lake.lease import Lease
 from lakewarden.lake.store import Store
@@ -63,9 +62,9 @@ def test_the_tables_are_named_as_the_runbook_names_them(lake, planned):
 def test_what_reads_for_a_replay_can_not_write(lake):
     before = files(lake)
     with lake.reading() as engine:
-        bronze = engine.bronze_batch(0)
-        batch = MicroBatch(99, "run", None, 0, bronze, bronze, "s", 0.0)
-        for attempt in (lambda: engine.write_bronze(batch), lambda: engine.lake.store.delete(["lake.json"])):
+        bronze = engine.recall(0).bronze
+        append = engine.lake.tables["transactions_bronze"].append
+        for attempt in (lambda: append(bronze, batch=99), lambda: engine.lake.store.delete(["lake.json"])):
             with pytest.raises(LakeError, match="for reading only"):
                 attempt()
     assert files(lake) == before

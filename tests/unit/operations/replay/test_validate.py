@@ -14,7 +14,7 @@ import yaml
 from deltalake import DeltaTable, write_deltalake
 
 import lakewarden
-from lakewarden.operations import derivation
+from lakewarden.engines import embedded
 
 DAY = "2026-01-05"
 RULES = "conf/compliance_rules.yaml"
@@ -90,14 +90,14 @@ def test_what_a_changed_rule_does_to_later_windows_is_its_release_change_too(lak
 
 
 def test_a_fault_in_a_stage_is_unexplained_in_exactly_its_rows(lake, compared, monkeypatch):
-    flow = derivation.run_flow
+    flow = embedded.run_flow
 
-    def faulty(rows, context):
-        derived = flow(rows, context)
+    def faulty(rows, context, timer):
+        derived = flow(rows, context, timer)
         wrong = pl.when(pl.col("seq") % 97 == 0).then(pl.col("risk_score") / 2 + 0.001).otherwise("risk_score")
         return replace(derived, gold=derived.gold.with_columns(wrong.alias("risk_score")))
 
-    monkeypatch.setattr(derivation, "run_flow", faulty)
+    monkeypatch.setattr(embedded, "run_flow", faulty)
     report, unlike = compared()
     expected = sorted(seq for seq in of_day(lake, "risk_scores_gold")["seq"] if seq % 97 == 0)
     assert (sorted(unlike["seq"]), set(unlike["kind"]), set(unlike["class"])) == (expected, {"re-scored"}, {"unexplained"})

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from lakewarden.flow.decode import decode, file_under
-from lakewarden.tables import UTC_US
+from lakewarden.tables import BRONZE, UTC_US
 
 if TYPE_CHECKING:
+    from lakewarden.engines.port import Taking
     from lakewarden.flow.release import Release
     from lakewarden.sources.port import Chunk
 
@@ -61,6 +62,25 @@ def arrive(chunk: Chunk, release: Release, before: Arrived) -> tuple[pl.DataFram
     )
     filed = file_under(pl.concat([rows, decoded], how="horizontal"), release.settings)
     return filed, Arrived(before.seq + filed.height, filed["arrival_time"][-1], claimed)
+
+
+def bronze_rows(chunk: Chunk, rows: pl.DataFrame, taking: Taking) -> pl.DataFrame:
+    """The rows of bronze of a chunk whose events have their places."""
+    return (
+        rows.select("seq", "event_date", "arrival_time", "body")
+        .with_columns(
+            pl.lit(None, UTC_US).alias("enqueued_time") if chunk.arrival is None else chunk.arrival.cast(UTC_US).alias("enqueued_time"),
+            pl.lit(instant(chunk.received_time), UTC_US).alias("received_time"),
+            pl.lit(chunk.source).alias("source"),
+            chunk.partitions.cast(pl.String).alias("source_partition"),
+            chunk.offsets.cast(pl.Int64).alias("source_offset"),
+            pl.lit(taking.labels_version, pl.Int64).alias("labels_version"),
+            pl.lit(taking.number, pl.Int64).alias("batch"),
+            pl.lit(taking.run_id).alias("run_id"),
+            pl.lit(taking.release.id).alias("release_id"),
+        )
+        .select(list(BRONZE.columns))
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""Rows that stand together: every table's rows of some places of arrival, brought to one worker as parcels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import reduce
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import polars as pl
+import pyarrow as pa
+
+from lakewarden.engines.spark import parts
+from lakewarden.engines.spark.columns import from_arrow
+from lakewarden.engines.spark.flow import grouped, mapped
+from lakewarden.engines.spark.parcels import Parcel, of_kind, packed, state_of, unpacked
+from lakewarden.engines.spark.sending import send
+from lakewarden.tables import TABLES
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from lakewarden.engines.port import Frames
+    from lakewarden.engines.spark.flow import Shards
+
+T = TypeVar("T")
+
+STORED: Final = "stored "
+"""Before a table's name: its published rows."""
+
+ANSWER: Final = "answer"
+
+
+def narrowed(rows: DataFrame, day: date | None, seqs: tuple[int, int] | None) -> DataFrame:
+    """Rows of a date and of some places, so that Spark leaves files out."""
+    if day is not None:
+        rows = rows.filter(rows["event_date"] == day)
+    return rows if seqs is None else rows.filter(rows["seq"].between(*seqs))
+
+
+def dated(rows: DataFrame, day: str) -> DataFrame:
+    """Rows of data files of one date, which the files don't hold."""
+    from pyspark.sql import functions as f
+
+    return rows.withColumn("event_date", f.to_date(f.lit(day)))
+
+
+def over(
+    stored: Mapping[str, DataFrame],
+    derived: DataFrame | None,
+    names: Mapping[str, str],
+    within: pl.Expr,
+    function: Callable[[Frames, Frames], T],
+    shards: Shards,
+) -> list[T]:
+    """Run a function over all rows of some blocks of places, in the workers; gives its answers.
+
+    Args:
+        stored: published rows by table.
+        derived: parcels of an outcome; None: there is none.
+        names: the table that each part of the outcome belongs to.
+        within: which derived rows are meant.
+        function: gets the published and the derived rows, by table.
+        shards: into how many pieces the places are dealt.
+    """
+    tables, has_outcome = tuple(stored), derived is not None
+    sent = send(next(iter(stored.values())).sparkSession, (function, within, dict(names)))
+
+    def answered(moving: pa.Table) -> pa.Table:
+        ask, meant, parts_of = sent.value
+        held = list(unpacked(moving))
+        ours = {name: _together(of_kind(held, STORED + name), name) for name in tables}
+        theirs = {name: _together(of_kind(held, part), name, meant) for part, name in parts_of.items()} if has_outcome else {}
+        return packed([Parcel(ANSWER, held[0].shard, ask(ours, theirs))])
+
+    moving = [mapped(rows.select(*TABLES[name].columns), _dealing(name, len(shards))) for name, rows in stored.items()]
+    everything = reduce(lambda one, other: one.union(other), moving if derived is None else [*moving, derived])
+    found = grouped(everything, shards, answered).select("parcel").toArrow().column("parcel").to_pylist()
+    if found:
+        return [state_of(data) for data in found]
+    nothing = {name: TABLES[name].schema.to_frame() for name in tables}
+    return [function(nothing, nothing if has_outcome else {})]
+
+
+def _dealing(name: str, count: int) -> Callable[[pa.Table], pa.Table]:
+    schema = TABLES[name].schema
+
+    def deal(rows: pa.Table) -> pa.Table:
+        return packed(Parcel(STORED + name, shard, some) for shard, some in parts.by_place(from_arrow(rows, schema), count))
+
+    return deal
+
+
+def _together(rows: list[pl.DataFrame], name: str, meant: pl.Expr | None = None) -> pl.DataFrame:
+    whole = pl.concat(rows).sort("seq") if rows else TABLES[name].schema.to_frame()
+    return whole if meant is None else whole.filter(meant)
