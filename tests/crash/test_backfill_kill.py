@@ -6,8 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,8 @@ import polars as pl
 import pytest
 
 import lakewarden
-from lakewarden.lake.lakehouse import Lakehouse
+from crash.reader import Follower
+from lakewarden.lake.lakehouse import Snapshot
 from lakewarden.tables import ALERTS, BRONZE, DLQ, DQ_RESULTS, DUPLICATES, GOLD, PIPELINE_RUNS, SILVER
 from makers.histories import bank
 
@@ -51,24 +50,17 @@ def trial(tmp_path, made) -> tuple[lakewarden.Lake, str]:
     return lakewarden.open(tmp_path / "lake"), made[1]
 
 
-class HistoryReader(threading.Thread):
-    """Reads how much history each table has at one published point, again and again, and notes what it saw."""
+class HistoryReader(Follower):
+    """Notes how much history each table has at a published point."""
 
     def __init__(self, root: Path, backfill_id: str) -> None:
-        super().__init__(name="history reader", daemon=True)
-        self._house, self._id, self._ended = Lakehouse.open(root), backfill_id, threading.Event()
+        super().__init__(root, tuple(spec.name for spec in BROUGHT_IN))
+        self._id = backfill_id
         self.seen: set[tuple[int, ...]] = set()
 
-    def run(self) -> None:
-        while not self._ended.is_set():
-            snapshot = self._house.snapshot(tuple(spec.name for spec in BROUGHT_IN))
-            rows = [snapshot.scan(spec.name).filter(pl.col("run_id") == self._id).select(pl.len()) for spec in BROUGHT_IN]
-            self.seen.add(tuple(int(one.item()) for one in pl.collect_all(rows)))
-            time.sleep(0.03)  # the killed one needs the processor too
-
-    def stop(self) -> None:
-        self._ended.set()
-        self.join()
+    def look(self, snapshot: Snapshot) -> None:
+        rows = [snapshot.scan(spec.name).filter(pl.col("run_id") == self._id).select(pl.len()) for spec in BROUGHT_IN]
+        self.seen.add(tuple(int(one.item()) for one in pl.collect_all(rows)))
 
 
 @pytest.fixture
