@@ -117,8 +117,8 @@ def test_a_program_that_looked_at_a_few_rows_ends_well(lake: Path):
 
 
 @pytest.mark.parametrize("query", ["SELEKT 1", "SELECT * FROM nowhere", "DELETE FROM transactions_silver", "SELECT 1; SELECT 2", ""])
-def test_a_query_that_cannot_be_run_is_a_clear_error(cli, lake: Path, query: str):
-    ran = cli("sql", query, "--lake", lake, "--json")
+def test_a_query_that_cannot_be_run_is_a_clear_error(face, lake: Path, query: str):
+    ran = face("sql", query, "--lake", lake, "--json")
     assert ran.code == 1
     assert ran.data["error"]["kind"] == "QueryError"
     assert ran.data["error"]["next"]
@@ -156,8 +156,8 @@ def test_a_date_verifies_and_conserves(lake: Path):
 
 
 @pytest.mark.parametrize("command", ["verify", "conserve"])
-def test_a_date_without_events_is_an_error_and_no_proof(cli, lake: Path, command: str):
-    ran = cli(command, "--date", "1999-01-01", "--lake", lake, "--json")
+def test_a_date_without_events_is_an_error_and_no_proof(face, lake: Path, command: str):
+    ran = face(command, "--date", "1999-01-01", "--lake", lake, "--json")
     assert ran.code == 1
     assert "1999-01-01" in ran.data["error"]["what"]
 
@@ -192,8 +192,8 @@ def test_references_are_listed(lake: Path):
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_people_get_words_and_tables(cli, lake: Path, arguments: list[str]):
-    ran = cli(*arguments, "--lake", lake)
+def test_people_get_words_and_tables(face, lake: Path, arguments: list[str]):
+    ran = face(*arguments, "--lake", lake)
     assert ran.code == 0, ran.stderr
     assert ran.stdout.strip()
     assert "{" not in ran.stdout
@@ -301,7 +301,7 @@ def test_a_reader_that_leaves_early_is_no_error(lake: Path):
 # --- bad input ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_missing_is_named(cli, empty_lake: Path, tmp_path: Path):
+def test_what_is_missing_is_named(face, empty_lake: Path, tmp_path: Path):
     cases = {
         ("status", "--lake", tmp_path / "nowhere"): ("LakeError", "nowhere"),
         ("stream", "--source", tmp_path / "no-events", "--once", "--lake", empty_lake): ("SourceError", "no-events"),
@@ -314,7 +314,7 @@ def test_what_is_missing_is_named(cli, empty_lake: Path, tmp_path: Path):
         ("status", "--lake", "ftp://somewhere/lake"): ("ConfigurationError", "ftp"),
     }
     for arguments, (kind, named) in cases.items():
-        error = cli(*arguments, "--json").data["error"]
+        error = face(*arguments, "--json").data["error"]
         assert error["kind"] == kind, error
         assert named in error["what"], error
         assert error["next"], error
