@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +10,12 @@ import polars as pl
 import pytest
 
 import lakewarden
+from crash import ready
 from crash.reader import Follower
 from lakewarden.lake.lakehouse import Snapshot
 from lakewarden.tables import ALERTS, BRONZE, DLQ, DQ_RESULTS, DUPLICATES, GOLD, PIPELINE_RUNS, SILVER
 from makers.histories import bank
 
-SCRIPT = Path(__file__).with_name("killed_backfill.py")
 BROUGHT_IN = (BRONZE, SILVER, GOLD, ALERTS, DLQ, DUPLICATES, DQ_RESULTS, PIPELINE_RUNS)
 CHUNKS = 4
 
@@ -73,9 +70,7 @@ def readers(trial) -> Iterator[HistoryReader]:
 
 
 def killed(lake: lakewarden.Lake, at: tuple[str, int], operation: str, subject: str) -> None:
-    command = [sys.executable, str(SCRIPT), lake.house.store.root, at[0], str(at[1]), operation, subject]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL, (at, operation, done.stdout, done.stderr)
+    assert ready.killed("killed_backfill", lake.house.store.root, *at, operation, subject), (at, operation)
 
 
 def contents(lake: lakewarden.Lake) -> dict[str, tuple[int, int]]:
