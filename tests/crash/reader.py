@@ -15,9 +15,12 @@ from lakewarden.tables import ALERTS, GOLD, PIPELINE_RUNS, SILVER
 AGAIN_SECONDS: Final = 0.5
 """After so long a point that stays is read once more: its files have to be there still."""
 
+PAUSE_SECONDS: Final = 0.1
+"""Between two looks beside a stream that publishes all the time."""
+
 
 class Follower(threading.Thread):
-    """Reads each published point as soon as it is there; between two of them the processor is left to whom it watches.
+    """Reads a published point soon after it is there, and leaves the processor to whom it watches.
 
     Args:
         names: the tables that a look opens.
@@ -39,6 +42,7 @@ class Follower(threading.Thread):
             self.look(snapshot)
             point, since = snapshot.point.point, time.monotonic()
             self.looks += 1
+            time.sleep(PAUSE_SECONDS)
 
     def look(self, snapshot: Snapshot) -> None:
         """Read what is wanted, and note it."""
