@@ -33,7 +33,8 @@ check: $(READY) ## format, lint, types, the one-way imports
 	$(BIN)/lint-imports
 
 unit: $(READY) ## the tests alone
-	$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/python -m compileall -q src # once, and not in each process that a test starts where PYTHONDONTWRITEBYTECODE is set
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 format: $(READY) ## write the code in its usual form
 	$(BIN)/ruff format .
@@ -45,7 +46,7 @@ bench: $(READY) ## measure (ONLY="latency memory" for some), and write benchmark
 soak: $(READY) ## FAULTS=200 faults, BATCHES=20000 micro-batches, MINUTES=5 at RATE=1200: nothing is lost, doubled, or grows
 	$(BIN)/python benchmarks/soak_faults.py --faults $(FAULTS)
 	$(BIN)/python benchmarks/soak_batches.py --batches $(BATCHES)
-	LAKEWARDEN_KILLS=50 $(BIN)/pytest -q tests/crash/test_swap_kill.py
+	LAKEWARDEN_KILLS=50 $(BIN)/pytest -q tests/crash/test_kill.py tests/crash/test_swap_kill.py tests/crash/test_takeover.py
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES) --rate $(RATE)
 
 kafka: $(READY) ## a Kafka broker with the topic transactions-stream, on KAFKA_PORT=9092, until Ctrl-C

@@ -54,10 +54,15 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-if __name__ == "__main__":
+def main(step: str, *words: str) -> None:
+    """Run the command until it comes to the step."""
     lakehouse.LakeSettings = lambda: TIDY  # type: ignore[assignment,misc]
-    install(**json.loads(sys.argv[1]))
-    sys.argv = ["lakewarden", *sys.argv[2:]]
+    install(**json.loads(step))
+    sys.argv = ["lakewarden", *words]
     from lakewarden.cli.main import run
 
     run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

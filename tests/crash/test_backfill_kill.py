@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +10,12 @@ import polars as pl
 import pytest
 
 import lakewarden
-from lakewarden.lake.lakehouse import Lakehouse
+from crash import ready
+from crash.reader import Follower
+from lakewarden.lake.lakehouse import Snapshot
 from lakewarden.tables import ALERTS, BRONZE, DLQ, DQ_RESULTS, DUPLICATES, GOLD, PIPELINE_RUNS, SILVER
 from makers.histories import bank
 
-SCRIPT = Path(__file__).with_name("killed_backfill.py")
 BROUGHT_IN = (BRONZE, SILVER, GOLD, ALERTS, DLQ, DUPLICATES, DQ_RESULTS, PIPELINE_RUNS)
 CHUNKS = 4
 
@@ -51,24 +47,17 @@ def trial(tmp_path, made) -> tuple[lakewarden.Lake, str]:
     return lakewarden.open(tmp_path / "lake"), made[1]
 
 
-class HistoryReader(threading.Thread):
-    """Reads how much history each table has at one published point, again and again, and notes what it saw."""
+class HistoryReader(Follower):
+    """Notes how much history each table has at a published point."""
 
     def __init__(self, root: Path, backfill_id: str) -> None:
-        super().__init__(name="history reader", daemon=True)
-        self._house, self._id, self._ended = Lakehouse.open(root), backfill_id, threading.Event()
+        super().__init__(root, tuple(spec.name for spec in BROUGHT_IN))
+        self._id = backfill_id
         self.seen: set[tuple[int, ...]] = set()
 
-    def run(self) -> None:
-        while not self._ended.is_set():
-            snapshot = self._house.snapshot(tuple(spec.name for spec in BROUGHT_IN))
-            rows = [snapshot.scan(spec.name).filter(pl.col("run_id") == self._id).select(pl.len()) for spec in BROUGHT_IN]
-            self.seen.add(tuple(int(one.item()) for one in pl.collect_all(rows)))
-            time.sleep(0.03)  # the killed one needs the processor too
-
-    def stop(self) -> None:
-        self._ended.set()
-        self.join()
+    def look(self, snapshot: Snapshot) -> None:
+        rows = [snapshot.scan(spec.name).filter(pl.col("run_id") == self._id).select(pl.len()) for spec in BROUGHT_IN]
+        self.seen.add(tuple(int(one.item()) for one in pl.collect_all(rows)))
 
 
 @pytest.fixture
@@ -81,9 +70,7 @@ def readers(trial) -> Iterator[HistoryReader]:
 
 
 def killed(lake: lakewarden.Lake, at: tuple[str, int], operation: str, subject: str) -> None:
-    command = [sys.executable, str(SCRIPT), lake.house.store.root, at[0], str(at[1]), operation, subject]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL, (at, operation, done.stdout, done.stderr)
+    assert ready.killed("killed_backfill", lake.house.store.root, *at, operation, subject), (at, operation)
 
 
 def contents(lake: lakewarden.Lake) -> dict[str, tuple[int, int]]:

@@ -17,11 +17,11 @@ import lakewarden
 from lakewarden.audit.verification import comparable, compare
 from lakewarden.tables import ALERTS, DLQ, DUPLICATES, GOLD, SILVER
 
-KILLS = 25
 SEEDS = (1, 2)
-"""Two lakes with 25 kills each: 50 in all."""
+KILLS = int(os.environ.get("LAKEWARDEN_KILLS", "20")) // len(SEEDS)
+"""Of each lake; `make soak` asks for 50 in all."""
 
-EVENTS = 4000
+EVENTS = 400 + 150 * KILLS
 BATCH_ROWS = 16
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ from lakewarden.tables import SILVER
 DAYS = ("2026-01-05", "2026-01-06")
 EVENTS = 9000
 BATCH_ROWS = 25
+FURTHER = 10
+"""Micro-batches that the stream goes on for behind the undo, before it is stopped."""
 
 
 @pytest.fixture
@@ -100,10 +103,15 @@ def test_beside_a_stream_a_replay_is_swapped_and_undone_and_all_proofs_hold(bank
     undone = lake.replay_undo(replay_id, "tried beside a stream")
     proved(lake)
     assert lake.table(SILVER.name).filter(pl.col("seq") <= cut).sort("seq").collect().equals(kept)
+    newest = lake.house.published().batch
+    while lake.house.published().batch < newest + FURTHER and streaming.poll() is None:
+        time.sleep(0.05)
+    streaming.send_signal(signal.SIGTERM)  # it may have come to the end of its files by itself
     out, err = streaming.communicate(timeout=200)
     assert streaming.returncode == 0, err
     told = json.loads(out)
     assert sum("carried out" in line for line in told["warnings"]) == 2, told["warnings"]
+    assert lake.house.published().batch > newest
     proved(lake)
     reader.stop()
     assert (reader.mixtures, reader.looks > 5) == ([], True)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 import lakewarden
+from crash import ready
 from crash.faults import Step
 from lakewarden.audit.receipts import all_receipts
 from lakewarden.lake import releases
@@ -24,7 +21,6 @@ from lakewarden.operations.change import journal as papers
 from lakewarden.operations.dates import utc_now
 from makers.versions import trained
 
-SCRIPT = Path(__file__).with_name("faulty_stream.py")
 REASON = "killed on the way"
 PUT = "lakewarden.lake.store:Store.put"
 STEPS = {
@@ -81,8 +77,7 @@ def killed(lake: lakewarden.Lake, step: Step, n: int, side: str, *, certain: boo
     """Start a rollback that kills itself at a call; beside a stream that does the same work it may not come to that call."""
     fault = json.dumps({"target": step.target, "wanted": step.wanted, "side": side, "n": n})
     words = ["model", "rollback", "--to", "1", "--reason", REASON, "--lake", lake.house.store.root, "--json"]
-    done = subprocess.run([sys.executable, str(SCRIPT), fault, *words], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL or not (certain or done.returncode), (done.stdout, done.stderr)
+    assert ready.killed("faulty_stream", fault, *words) or not certain
 
 
 @contextmanager

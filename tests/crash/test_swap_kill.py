@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 import lakewarden
+from crash import ready
 from crash.reader import Reader
 from lakewarden.lake import orders
 from lakewarden.tables import ALERTS, DLQ, DQ_RESULTS, DUPLICATES, GOLD, SILVER
@@ -91,12 +92,12 @@ def test_killed_at_every_step_it_is_finished_by_the_same_command(trial, reader):
     steps = (*ENDS, *INSIDE, *REST)
     pairs = zip(steps, steps, strict=True) if RANDOM_KILLS > 8 else zip(steps[::2], (*steps[1::2], steps[-1]), strict=True)
     for number, (step, step_back) in enumerate(pairs, 1):
-        assert killed(start(lake, step, "swap", replay_id)), step
+        assert ready.killed("killed_operation", lake.house.store.root, step, "swap", replay_id), step
         assert contents(lake) in (old, new or contents(lake))
         assert lake.replay_swap(replay_id).data["state"] == "swapped"
         new = new or contents(lake)
         assert contents(lake) == new, step
-        assert killed(start(lake, step_back, "undo", replay_id)), step_back
+        assert ready.killed("killed_operation", lake.house.store.root, step_back, "undo", replay_id), step_back
         assert contents(lake) in (old, new), step_back
         assert lake.replay_undo(replay_id, "killed on the way").data["state"] == "undone"
         assert contents(lake) == old, step_back

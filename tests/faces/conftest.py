@@ -1,4 +1,4 @@
-"""The command line as a user has it: the installed console script in a process of its own."""
+"""The command line as a user has it: the installed console script in a process of its own, and its entry called in this one."""
 
 import json
 import os
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from lakewarden.cli.main import main
 
 SCRIPT = Path(sys.executable).with_name("lakewarden")
 
@@ -50,5 +52,25 @@ def cli(tmp_path: Path) -> Callable[..., Ran]:
         )
         assert "Traceback" not in done.stdout + done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """As `cli`, without a new interpreter for each of many commands: what they say and their exit code are made before a process ends."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("LAKEWARDEN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        said = capfd.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return Ran(code, said.out, said.err)
 
     return run

@@ -27,8 +27,8 @@ USAGE_ERRORS = {
 
 
 @pytest.mark.parametrize("arguments", USAGE_ERRORS.values(), ids=USAGE_ERRORS.keys())
-def test_a_usage_error_is_json_when_json_was_asked_for(cli, arguments: list[str]):
-    ran = cli(*arguments, "--json")
+def test_a_usage_error_is_json_when_json_was_asked_for(face, arguments: list[str]):
+    ran = face(*arguments, "--json")
     assert ran.code == 2
     assert ran.data["error"].keys() == {"what", "state", "next", "kind", "transient"}
     assert ran.data["error"]["kind"] == "UsageError"

@@ -42,13 +42,14 @@ def leaves(command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...
         yield path, command
 
 
-COMMANDS = dict(leaves(typer.main.get_command(app)))
+LAKEWARDEN = typer.main.get_command(app)
+COMMANDS = dict(leaves(LAKEWARDEN))
 NAMES = [" ".join(path) for path in COMMANDS]
 
 
 def parsed(arguments: list[str]) -> str:
     """The full path of the command that these arguments reach; raises a usage error where they don't parse."""
-    command, name, context = typer.main.get_command(app), "lakewarden", None
+    command, name, context = LAKEWARDEN, "lakewarden", None
     while hasattr(command, "commands"):
         context = command.make_context(name, list(arguments), parent=context)
         name, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
@@ -123,8 +124,8 @@ def test_the_commands_that_users_count_on_are_all_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_help_examples_and_the_two_common_options(cli, name: str):
-    ran = cli(*name.split(), "--help")
+def test_every_command_has_help_examples_and_the_two_common_options(face, name: str):
+    ran = face(*name.split(), "--help")
     assert ran.code == 0
     assert "\nExamples:\n" in ran.stdout
     assert f"  lakewarden {name}" in ran.stdout.split("\nExamples:\n")[1]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -40,6 +41,18 @@ def run(*arguments: object) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.fixture
+def told(face) -> Callable[..., dict]:
+    """As `run`, in this process: for what is asked beside the command that a test is about."""
+
+    def tell(*arguments: object) -> dict:
+        ran = face(*arguments, "--json")
+        assert ran.code == 0, ran.stdout + ran.stderr
+        return ran.data
+
+    return tell
+
+
 @pytest.fixture(scope="module")
 def simulation(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("simulation") / "sim"
@@ -65,20 +78,20 @@ def lake(simulation: Path, tmp_path_factory) -> Path:
     return path
 
 
-def test_a_second_init_changes_nothing(lake: Path):
-    before = run("status", "--lake", lake)
+def test_a_second_init_changes_nothing(told, lake: Path):
+    before = told("status", "--lake", lake)
     assert not run("init", "--lake", lake)["new"]
-    assert run("status", "--lake", lake)["published"] == before["published"]
+    assert told("status", "--lake", lake)["published"] == before["published"]
 
 
-def test_streaming_the_same_source_again_takes_nothing_twice(lake: Path, simulation: Path):
-    before = run("status", "--lake", lake)["rows"]
+def test_streaming_the_same_source_again_takes_nothing_twice(told, lake: Path, simulation: Path):
+    before = told("status", "--lake", lake)["rows"]
     assert run("stream", "--source", simulation, "--once", "--lake", lake)["rows"] == 0
-    assert run("status", "--lake", lake)["rows"] == before
+    assert told("status", "--lake", lake)["rows"] == before
 
 
-def test_status_and_tables_agree(lake: Path):
-    status, tables = run("status", "--lake", lake), run("tables", "--lake", lake)
+def test_status_and_tables_agree(told, lake: Path):
+    status, tables = run("status", "--lake", lake), told("tables", "--lake", lake)
     rows = {table["table"]: table["rows"] for table in tables["tables"]}
     assert status["rows"] == rows["transactions_bronze"]
     assert status["counts"]["silver"] == rows["transactions_silver"] == rows["risk_scores_gold"] == status["counts"]["gold"]
@@ -88,17 +101,17 @@ def test_status_and_tables_agree(lake: Path):
     assert status["stream"] is None
 
 
-def test_sql_gives_rows_as_objects(lake: Path):
+def test_sql_gives_rows_as_objects(told, lake: Path):
     found = run("sql", "SELECT risk_band, count(*) AS n FROM risk_scores_gold GROUP BY 1 ORDER BY 1", "--lake", lake)
     assert found["rows"] == len(found["data"])
-    assert {row["risk_band"]: row["n"] for row in found["data"]} == run("status", "--lake", lake)["risk_bands"]
+    assert {row["risk_band"]: row["n"] for row in found["data"]} == told("status", "--lake", lake)["risk_bands"]
 
 
-def test_sql_limits_what_it_shows_and_says_so(lake: Path):
-    found = run("sql", "SELECT seq FROM transactions_bronze", "--limit", 5, "--lake", lake)
+def test_sql_limits_what_it_shows_and_says_so(told, lake: Path):
+    found = told("sql", "SELECT seq FROM transactions_bronze", "--limit", 5, "--lake", lake)
     assert (found["rows"], len(found["data"]), found["truncated"]) == (5, 5, True)
-    everything = run("sql", "SELECT seq FROM transactions_bronze", "--limit", 0, "--lake", lake)
-    assert everything["rows"] == run("status", "--lake", lake)["rows"]
+    everything = told("sql", "SELECT seq FROM transactions_bronze", "--limit", 0, "--lake", lake)
+    assert everything["rows"] == told("status", "--lake", lake)["rows"]
 
 
 def test_every_type_of_every_table_comes_out_as_json(lake: Path):
@@ -117,8 +130,8 @@ def test_a_program_that_looked_at_a_few_rows_ends_well(lake: Path):
 
 
 @pytest.mark.parametrize("query", ["SELEKT 1", "SELECT * FROM nowhere", "DELETE FROM transactions_silver", "SELECT 1; SELECT 2", ""])
-def test_a_query_that_cannot_be_run_is_a_clear_error(cli, lake: Path, query: str):
-    ran = cli("sql", query, "--lake", lake, "--json")
+def test_a_query_that_cannot_be_run_is_a_clear_error(face, lake: Path, query: str):
+    ran = face("sql", query, "--lake", lake, "--json")
     assert ran.code == 1
     assert ran.data["error"]["kind"] == "QueryError"
     assert ran.data["error"]["next"]
@@ -156,25 +169,25 @@ def test_a_date_verifies_and_conserves(lake: Path):
 
 
 @pytest.mark.parametrize("command", ["verify", "conserve"])
-def test_a_date_without_events_is_an_error_and_no_proof(cli, lake: Path, command: str):
-    ran = cli(command, "--date", "1999-01-01", "--lake", lake, "--json")
+def test_a_date_without_events_is_an_error_and_no_proof(face, lake: Path, command: str):
+    ran = face(command, "--date", "1999-01-01", "--lake", lake, "--json")
     assert ran.code == 1
     assert "1999-01-01" in ran.data["error"]["what"]
 
 
-def test_releases_are_listed_shown_and_not_made_twice(cli, lake: Path):
-    listed = run("release", "list", "--lake", lake)
+def test_releases_are_listed_shown_and_not_made_twice(cli, told, lake: Path):
+    listed = told("release", "list", "--lake", lake)
     current = [release for release in listed["releases"] if release["current"]]
     assert len(current) == 1
-    assert current[0]["id"] == run("status", "--lake", lake)["release"]
+    assert current[0]["id"] == told("status", "--lake", lake)["release"]
     again = run("release", "create", "--lake", lake)
     assert (again["id"], again["new"]) == (current[0]["id"], False)
-    assert run("release", "show", current[0]["id"][:8], "--lake", lake)["model"]["sha256"]
+    assert told("release", "show", current[0]["id"][:8], "--lake", lake)["model"]["sha256"]
     assert cli("release", "show", "zzz", "--lake", lake, "--json").data["error"]["kind"] == "LakeError"
 
 
-def test_references_are_listed(lake: Path):
-    kinds = {row["kind"]: row["rows"] for row in run("reference", "list", "--lake", lake)["references"]}
+def test_references_are_listed(told, lake: Path):
+    kinds = {row["kind"]: row["rows"] for row in told("reference", "list", "--lake", lake)["references"]}
     assert kinds["kyc"] > 0
     assert kinds["countries"] > 0
 
@@ -192,8 +205,8 @@ def test_references_are_listed(lake: Path):
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_people_get_words_and_tables(cli, lake: Path, arguments: list[str]):
-    ran = cli(*arguments, "--lake", lake)
+def test_people_get_words_and_tables(face, lake: Path, arguments: list[str]):
+    ran = face(*arguments, "--lake", lake)
     assert ran.code == 0, ran.stderr
     assert ran.stdout.strip()
     assert "{" not in ran.stdout
@@ -246,12 +259,12 @@ def watching(simulation: Path, lake: Path) -> subprocess.Popen:
 @pytest.fixture
 def empty_lake(tmp_path: Path) -> Path:
     path = tmp_path / "lake"
-    run("init", "--lake", path)
+    lakewarden.init(path)
     return path
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stream_that_is_asked_to_stop_ends_ok(simulation: Path, empty_lake: Path, number: signal.Signals):
+def test_a_stream_that_is_asked_to_stop_ends_ok(told, simulation: Path, empty_lake: Path, number: signal.Signals):
     process = watching(simulation, empty_lake)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
@@ -261,10 +274,10 @@ def test_a_stream_that_is_asked_to_stop_ends_ok(simulation: Path, empty_lake: Pa
     assert report["stopped"]
     assert report["rows"] > 0
     assert "Stopping after the piece of work at hand" in stderr
-    assert run("status", "--lake", empty_lake)["rows"] == report["rows"]
+    assert told("status", "--lake", empty_lake)["rows"] == report["rows"]
 
 
-def test_a_second_signal_stops_at_once_and_the_next_start_carries_on(simulation: Path, empty_lake: Path):
+def test_a_second_signal_stops_at_once_and_the_next_start_carries_on(told, simulation: Path, empty_lake: Path):
     process = watching(simulation, empty_lake)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
@@ -272,16 +285,16 @@ def test_a_second_signal_stops_at_once_and_the_next_start_carries_on(simulation:
     assert process.returncode == 130, stderr
     assert json.loads(stdout)["error"]["kind"] == "Interrupted"
     run("stream", "--source", simulation, "--once", "--lake", empty_lake)
-    conserved = run("conserve", "--date", DAY, "--lake", empty_lake)
+    conserved = told("conserve", "--date", DAY, "--lake", empty_lake)
     assert conserved["differences"] == 0
     written = sum(path.read_bytes().count(b"\n") for path in (simulation / "events").glob("*.jsonl"))
-    assert run("status", "--lake", empty_lake)["rows"] == written
+    assert told("status", "--lake", empty_lake)["rows"] == written
 
 
-def test_a_second_stream_is_refused_and_told_who_holds_the_lake(cli, simulation: Path, empty_lake: Path):
+def test_a_second_stream_is_refused_and_told_who_holds_the_lake(cli, told, simulation: Path, empty_lake: Path):
     process = watching(simulation, empty_lake)
     try:
-        assert run("status", "--lake", empty_lake)["stream"]["pid"] == process.pid
+        assert told("status", "--lake", empty_lake)["stream"]["pid"] == process.pid
         ran = cli("stream", "--source", simulation, "--once", "--lake", empty_lake, "--json")
         assert ran.code == 1
         assert ran.data["error"]["kind"] == "LakeBusyError"
@@ -301,7 +314,7 @@ def test_a_reader_that_leaves_early_is_no_error(lake: Path):
 # --- bad input ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_missing_is_named(cli, empty_lake: Path, tmp_path: Path):
+def test_what_is_missing_is_named(face, empty_lake: Path, tmp_path: Path):
     cases = {
         ("status", "--lake", tmp_path / "nowhere"): ("LakeError", "nowhere"),
         ("stream", "--source", tmp_path / "no-events", "--once", "--lake", empty_lake): ("SourceError", "no-events"),
@@ -314,7 +327,7 @@ def test_what_is_missing_is_named(cli, empty_lake: Path, tmp_path: Path):
         ("status", "--lake", "ftp://somewhere/lake"): ("ConfigurationError", "ftp"),
     }
     for arguments, (kind, named) in cases.items():
-        error = cli(*arguments, "--json").data["error"]
+        error = face(*arguments, "--json").data["error"]
         assert error["kind"] == kind, error
         assert named in error["what"], error
         assert error["next"], error
@@ -333,10 +346,10 @@ def test_a_file_where_the_lake_should_be_is_refused(cli, tmp_path: Path):
         assert cli(command, "--lake", tmp_path / "file", "--json").data["error"]["kind"] in ("LakeError", "StorageError")
 
 
-def test_rules_that_cannot_be_read_leave_the_release_in_force(cli, empty_lake: Path):
-    before = run("status", "--lake", empty_lake)["release"]
+def test_rules_that_cannot_be_read_leave_the_release_in_force(cli, told, empty_lake: Path):
+    before = told("status", "--lake", empty_lake)["release"]
     (empty_lake / "conf" / "settings.yaml").write_text("band_high: very\n")
     error = cli("release", "create", "--lake", empty_lake, "--json").data["error"]
     assert error["kind"] == "ConfigurationError"
     assert "band_high" in error["what"]
-    assert run("status", "--lake", empty_lake)["release"] == before
+    assert told("status", "--lake", empty_lake)["release"] == before

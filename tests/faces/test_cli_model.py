@@ -13,7 +13,7 @@ import pytest
 
 import lakewarden
 from lakewarden.audit.receipts import all_receipts
-from makers.versions import trained
+from makers.versions import copied, two_versions
 
 PATIENCE_SECONDS = 60
 
@@ -25,12 +25,14 @@ def simulated(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def versioned(tmp_path_factory) -> Path:
+    return two_versions(tmp_path_factory.mktemp("versioned") / "lake")
+
+
 @pytest.fixture
-def lake(tmp_path) -> lakewarden.Lake:
-    made = lakewarden.init(tmp_path / "lake")
-    trained(made)
-    trained(made, labels=False)
-    return made
+def lake(tmp_path, versioned) -> lakewarden.Lake:
+    return lakewarden.open(copied(versioned, tmp_path / "lake"))
 
 
 def until(true, process: subprocess.Popen[str]) -> None:
@@ -99,9 +101,9 @@ def test_a_dry_run_prints_the_plan_and_stores_nothing(cli, lake):
         (("decisions", "--version", "1", "--out", "rows.txt"), 2, "neither Parquet nor CSV", ".parquet"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(cli, lake, words, code, told, then):
+def test_what_cannot_be_is_refused_and_changes_nothing(face, lake, words, code, told, then):
     current = (lake.house.store.get("_releases/current.json"), len(all_receipts(lake.house.store)))
-    ran = cli("model", *words, "--lake", lake.house.store.root)
+    ran = face("model", *words, "--lake", lake.house.store.root)
     assert ran.code == code
     assert told in ran.stderr
     assert then in ran.stderr.split("next: ")[1]
@@ -131,11 +133,11 @@ def test_a_watch_that_is_interrupted_says_how_long_it_watched(lake):
     assert all_receipts(lake.house.store)[told["receipt"]].outcome["watched_seconds"] < 60
 
 
-def test_the_lists_read_as_tables(cli, lake):
+def test_the_lists_read_as_tables(face, lake):
     root = lake.house.store.root
-    cli("model", "promote", "1", "--alias", "staging", "--reason", "to be tried", "--lake", root)
-    listed = cli("model", "list", "--lake", root).stdout
+    face("model", "promote", "1", "--alias", "staging", "--reason", "to be tried", "--lake", root)
+    listed = face("model", "list", "--lake", root).stdout
     assert "staging" in listed
     assert "to be tried" in listed
-    assert cli("model", "show", "1", "--lake", root, "--json").data["stage"] == "staging"
-    assert cli("model", "decisions", "--version", "1", "--lake", root, "--json").data["rows"] == 0
+    assert face("model", "show", "1", "--lake", root, "--json").data["stage"] == "staging"
+    assert face("model", "decisions", "--version", "1", "--lake", root, "--json").data["rows"] == 0

@@ -71,18 +71,18 @@ def test_receipts_are_verified_with_a_key_that_the_auditor_holds(told, lake, tmp
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_done_is_a_clear_error(cli, lake, arguments, code, named):
-    ran = cli(*arguments, "--lake", lake, "--json")
+def test_what_cannot_be_done_is_a_clear_error(face, lake, arguments, code, named):
+    ran = face(*arguments, "--lake", lake, "--json")
     assert ran.code == code
     assert named in ran.data["error"]["what"]
     assert ran.data["error"]["next"]
 
 
-def test_people_get_words_and_tables(cli, lake):
+def test_people_get_words_and_tables(face, lake):
     env = {"LAKEWARDEN_LAKE": str(lake)}
-    assert cli("incident", "open", "INC-S01", "it stands still", env=env).code == 0
+    assert face("incident", "open", "INC-S01", "it stands still", env=env).code == 0
     for arguments in (["incident", "list"], ["incident", "show", "INC-S01-000001"], ["receipts", "list"], ["receipts", "verify"]):
-        ran = cli(*arguments, env=env)
+        ran = face(*arguments, env=env)
         assert ran.code == 0, ran.stderr
         assert "it stands still" in ran.stdout or arguments[0] == "receipts"
         assert "{" not in ran.stdout

@@ -24,19 +24,19 @@ def test_a_precondition_that_fails_ends_with_one_and_says_what_to_do(cli, lake):
 
 
 @pytest.mark.parametrize("options", [(), ("--as-recorded", "--release", "r1")])
-def test_a_replay_is_under_one_release_or_as_recorded(cli, lake, options):
-    ran = cli("replay", "plan", *DATES, "--reason", "t", *options, "--lake", lake)
+def test_a_replay_is_under_one_release_or_as_recorded(face, lake, options):
+    ran = face("replay", "plan", *DATES, "--reason", "t", *options, "--lake", lake)
     assert ran.code == 2
     assert "next: --release ID or --as-recorded" in ran.stderr
 
 
 @pytest.mark.parametrize("command", ["run", "validate", "show", "clean"])
-def test_an_id_that_is_not_there_is_named(cli, lake, command):
-    ran = cli("replay", command, "replay-000000000000", "--lake", lake)
+def test_an_id_that_is_not_there_is_named(face, lake, command):
+    ran = face("replay", command, "replay-000000000000", "--lake", lake)
     assert (ran.code, ran.stdout) == (1, "")
     assert "There is no replay 'replay-000000000000'" in ran.stderr
     assert "next: lakewarden replay list" in ran.stderr
 
 
-def test_a_lake_without_replays_lists_none(cli, lake):
-    assert cli("replay", "list", "--lake", lake, "--json").data == {"ok": True, "rows": 0, "replays": []}
+def test_a_lake_without_replays_lists_none(face, lake):
+    assert face("replay", "list", "--lake", lake, "--json").data == {"ok": True, "rows": 0, "replays": []}

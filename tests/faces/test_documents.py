@@ -23,7 +23,8 @@ def leaves(command, path=()):
         yield " ".join(path), command
 
 
-COMMANDS = dict(leaves(typer.main.get_command(app)))
+LAKEWARDEN = typer.main.get_command(app)
+COMMANDS = dict(leaves(LAKEWARDEN))
 SECTIONS = {
     found[1]: found[2] for found in re.finditer(r"^### lakewarden ([a-z -]+)\n(.*?)(?=^#{2,3} |\Z)", GUIDE, flags=re.MULTILINE | re.DOTALL)
 }
@@ -64,7 +65,7 @@ def test_the_guide_shows_each_command_at_work(name: str):
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_command_line_in_the_documents_parses(line: str):
-    command, name, arguments, context = typer.main.get_command(app), "lakewarden", words(line), None
+    command, name, arguments, context = LAKEWARDEN, "lakewarden", words(line), None
     while hasattr(command, "commands"):
         context = command.make_context(name, list(arguments), parent=context)
         name, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])

@@ -16,7 +16,7 @@ from lakewarden.lake import releases
 from lakewarden.models import registry, stages
 from lakewarden.operations.dates import utc_now
 from lakewarden.settings import WatchSettings
-from makers.versions import trained
+from makers.versions import copied, trained
 
 REASON = "false alarms doubled"
 
@@ -49,21 +49,7 @@ def feed(root: Path, files: list[Path]) -> Path:
 
 @pytest.fixture
 def lake(tmp_path, degraded_path) -> lakewarden.Lake:
-    shutil.copytree(degraded_path, tmp_path / "lake")
-    for path in (tmp_path / "lake").rglob("mlflow.db"):
-        moved(path, str(degraded_path), str(tmp_path / "lake"))
-    return lakewarden.open(tmp_path / "lake")
-
-
-def moved(database: Path, old: str, new: str) -> None:
-    """MLflow writes down where its files are; a copy's lie elsewhere."""
-    import sqlite3
-
-    with sqlite3.connect(database) as connection:
-        connection.execute("UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", (old, new))
-        connection.execute("UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)", (old, new))
-        connection.execute("UPDATE model_versions SET source = replace(source, ?, ?)", (old, new))
-    connection.close()
+    return lakewarden.open(copied(degraded_path, tmp_path / "lake"))
 
 
 def versions(lake: lakewarden.Lake) -> dict[str, stages.Version]:

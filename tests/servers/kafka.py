@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from kafka_broker import Broker
 from kafka_config import HOST
@@ -128,7 +128,20 @@ class KafkaBroker:
     def offsets(self, topic: str) -> dict[int, tuple[int, int]]:
         """Of each partition: the first offset that it still has, and the next one that it will give."""
         with self._consumer() as consumer:
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=SECONDS) for p in range(self.partitions(topic))}
+            return {p: self._ends(consumer, TopicPartition(topic, p)) for p in range(self.partitions(topic))}
+
+    def _ends(self, consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+        """Also of a broker that was just started: it answers a moment before it leads its partitions again."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                found = consumer.get_watermark_offsets(place, timeout=SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return found
 
     def messages(self, topic: str) -> list[Message]:
         """Everything that a topic has now, partition by partition."""

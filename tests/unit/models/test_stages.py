@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lakewarden.models import registry, stages
 from lakewarden.models.stages import Move
 from makers import models
+from makers.versions import copied
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("three") / "_registry"
+    for _ in range(3):
+        model = models.model().renamed("m", "0", "")
+        registry.register(f"sqlite:///{folder / 'mlflow.db'}", model.to_bytes(), model, {"auc": 0.9})
+    return folder
 
 
 @pytest.fixture
-def uri(tmp_path) -> str:
-    found = f"sqlite:///{tmp_path / '_registry' / 'mlflow.db'}"
-    for _ in range(3):
-        model = models.model().renamed("m", "0", "")
-        registry.register(found, model.to_bytes(), model, {"auc": 0.9})
-    return found
+def uri(tmp_path, three) -> str:
+    return f"sqlite:///{copied(three, tmp_path / '_registry') / 'mlflow.db'}"
 
 
 def standing(uri: str) -> dict[str, tuple[str | None, tuple[str, ...]]]:

@@ -32,15 +32,17 @@ def proved(lake) -> None:
         assert (report.differences, lake.conserve(one).ok) == (0, True), (one, report.first)
 
 
-def test_every_date_is_proved_with_live_rows_before_and_after_it(lake, banked, brought):
-    lake.backfill_swap(brought())
+def test_every_date_is_proved_with_live_rows_before_and_after_it(validated, banked):
+    lake, backfill_id = validated
+    lake.backfill_swap(backfill_id)
     assert lake.stream(banked / "live2", once=True, batch_rows=250).ok
     assert min(dates(lake)) < LIVE_FROM < max(dates(lake))
     proved(lake)
 
 
-def test_live_rows_of_before_dont_see_the_history_and_those_of_after_do(lake, banked, brought):
-    swapped = lake.backfill_swap(brought()).data
+def test_live_rows_of_before_dont_see_the_history_and_those_of_after_do(validated, banked):
+    lake, backfill_id = validated
+    swapped = lake.backfill_swap(backfill_id).data
     lake.stream(banked / "live2", once=True, batch_rows=250)
     silver = lake.table(SILVER.name).filter(pl.col("seq") >= 0).select("seq", "a_count_30d").collect()
     (block,) = history.blocks(lake.house.store)
@@ -49,8 +51,9 @@ def test_live_rows_of_before_dont_see_the_history_and_those_of_after_do(lake, ba
     assert before["a_count_30d"].mean() < after["a_count_30d"].mean() - 4
 
 
-def test_a_replay_across_its_borders_has_no_difference(lake, banked, brought):
-    lake.backfill_swap(brought())
+def test_a_replay_across_its_borders_has_no_difference(validated, banked):
+    lake, backfill_id = validated
+    lake.backfill_swap(backfill_id)
     lake.stream(banked / "live2", once=True, batch_rows=250)
     plan = lake.replay_plan(dates(lake)[-3], max(dates(lake)), reason="is it still so?", settings={"chunk_rows": 350})
     assert plan.ok, plan.data["preconditions"]
@@ -75,8 +78,8 @@ def test_undo_restores_every_table(lake, brought):
     proved(lake)
 
 
-def test_rows_that_were_scored_with_it_are_verified_with_it_after_it_went(lake, banked, brought):
-    backfill_id = brought()
+def test_rows_that_were_scored_with_it_are_verified_with_it_after_it_went(validated, banked):
+    lake, backfill_id = validated
     seen_from = lake.backfill_swap(backfill_id).data["seen_from_seq"]
     lake.stream(banked / "live2", once=True, batch_rows=250)
     since = lake.table(SILVER.name).filter(pl.col("seq") >= seen_from).select(pl.len()).collect().item()
@@ -127,14 +130,14 @@ def test_files_that_were_changed_since_the_plan_are_refused(lake, banked, tmp_pa
         lake.backfill_run(plan.data["id"])
 
 
-def test_one_at_a_time(lake, banked, brought):
-    first = brought()
+def test_one_at_a_time(validated, banked):
+    lake, first = validated
     (failed,) = [one for one in lake.backfill_plan(banked / "history", reason="again").data["preconditions"] if not one["ok"]]
     assert (failed["name"], first in failed["what"]) == ("alone", True)
 
 
-def test_a_live_event_of_its_dates_that_came_since_makes_it_stale(lake, banked, brought, tmp_path):
-    backfill_id = brought()
+def test_a_live_event_of_its_dates_that_came_since_makes_it_stale(validated, banked, tmp_path):
+    lake, backfill_id = validated
     lines = (banked / "history" / "events.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "late").mkdir()
     (tmp_path / "late" / "late.jsonl").write_bytes(b"".join(lines[-20:]))
@@ -143,10 +146,10 @@ def test_a_live_event_of_its_dates_that_came_since_makes_it_stale(lake, banked, 
         lake.backfill_swap(backfill_id)
 
 
-def test_a_second_person_approves_where_that_is_asked_for(lake, brought, monkeypatch):
+def test_a_second_person_approves_where_that_is_asked_for(validated, monkeypatch):
+    lake, backfill_id = validated
     path = Path(lake.house.store.root) / "conf" / "operations.yaml"
     path.write_text(path.read_text().replace("second_person: []", 'second_person: ["backfill.swap"]'))
-    backfill_id = brought()
     with pytest.raises(LakeError, match="second person") as refused:
         lake.backfill_swap(backfill_id)
     assert f"lakewarden backfill approve {backfill_id}" in (refused.value.next or "")
@@ -189,10 +192,10 @@ def test_a_dry_run_stores_nothing(lake, banked):
     assert (report.ok, report.data["stored"], lake.backfills().data["rows"]) == (True, False, 0)
 
 
-def test_a_running_stream_carries_it_out_and_its_next_rows_see_it(lake, banked, brought, tmp_path):
+def test_a_running_stream_carries_it_out_and_its_next_rows_see_it(validated, banked, tmp_path):
     import lakewarden
 
-    backfill_id, incoming = brought(), tmp_path / "incoming"
+    (lake, backfill_id), incoming = validated, tmp_path / "incoming"
     incoming.mkdir()
     lines = (banked / "live2" / "events.jsonl").read_bytes().splitlines(keepends=True)
     (incoming / "a.jsonl").write_bytes(b"".join(lines[:100]))
@@ -221,8 +224,8 @@ def _until(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def test_an_order_that_waits_is_called_off_by_undo(lake, brought):
-    backfill_id = brought()
+def test_an_order_that_waits_is_called_off_by_undo(validated):
+    lake, backfill_id = validated
     before = contents(lake)
 
     from lakewarden.lake import orders
@@ -238,9 +241,9 @@ def test_an_order_that_waits_is_called_off_by_undo(lake, brought):
     assert orders.pending(lake.house.store) == []
 
 
-def test_clean_removes_the_sandbox_and_it_can_still_be_undone(lake, brought):
+def test_clean_removes_the_sandbox_and_it_can_still_be_undone(validated):
+    lake, backfill_id = validated
     before = contents(lake)
-    backfill_id = brought()
     lake.backfill_swap(backfill_id)
     assert lake.backfill_clean(backfill_id).data["files_removed"] > 0
     assert lake.backfill_undo(backfill_id, "after all").ok

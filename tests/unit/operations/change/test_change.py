@@ -17,20 +17,20 @@ from lakewarden.operations import conf
 from lakewarden.operations.change import building, journal, steps
 from lakewarden.operations.change.plan import Plan
 from makers import models
-from makers.versions import trained
+from makers.versions import copied, two_versions
 
 WHY = "worse"
 
 
+@pytest.fixture(scope="module")
+def versioned(tmp_path_factory) -> Path:
+    return two_versions(tmp_path_factory.mktemp("versioned") / "lake")
+
+
 @pytest.fixture
-def lake(tmp_path) -> lakewarden.Lake:
+def lake(tmp_path, versioned) -> lakewarden.Lake:
     """The scorecard, version 1, other thresholds, version 2."""
-    made = lakewarden.init(tmp_path / "lake")
-    trained(made)
-    settings = tmp_path / "lake" / conf.SETTINGS
-    settings.write_text(settings.read_text().replace("band_high: 0.8\n", "band_high: 0.7\n"))
-    trained(made, labels=False)
-    return made
+    return lakewarden.open(copied(versioned, tmp_path / "lake"))
 
 
 def present(lake: lakewarden.Lake) -> releases.Manifest:
