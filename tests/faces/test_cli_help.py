@@ -25,6 +25,7 @@ HEAVY = (
     "polars",
     "pyarrow",
     "pydantic",
+    "pyspark",
     "rapidfuzz",
     "rich.console",
     "scipy",

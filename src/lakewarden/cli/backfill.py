@@ -9,7 +9,18 @@ import typer
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import IncidentOption, JsonOption, LakeOption, TaughtCommand, TaughtGroup, commands, examples, parsed_date
+from lakewarden.cli.options import (
+    Engine,
+    EngineOption,
+    IncidentOption,
+    JsonOption,
+    LakeOption,
+    TaughtCommand,
+    TaughtGroup,
+    commands,
+    examples,
+    parsed_date,
+)
 
 
 class Backfill(TaughtGroup):
@@ -67,6 +78,7 @@ def plan(
         float | None, typer.Option("--max-live-ids", metavar="SHARE", min=0, max=1, help="Share of ids that live data may have (0.001).")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and store nothing.")] = False,
+    engine: EngineOption = Engine.embedded,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -82,7 +94,7 @@ def plan(
             "max_live_share": most_live,
         }
         face.show(
-            opened(lake).backfill_plan(
+            opened(lake, engine).backfill_plan(
                 source,
                 reason=reason,
                 mapping=mapping,
@@ -104,13 +116,13 @@ def plan(
         "lakewarden backfill run backfill-1f0c9a7b3d52 --lake ./lake", "lakewarden backfill run backfill-1f0c9a7b3d52 --json | jq .loaded"
     ),
 )
-def run(backfill_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def run(backfill_id: IdArgument, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Load the files of a plan into staging and derive them, into its sandbox.
 
     No production table is written. A run that was killed is carried on by the same command; no row is written twice.
     """
     with Face("backfill run", as_json) as face:
-        face.show(opened(lake).backfill_run(backfill_id, on_progress=face.progress))
+        face.show(opened(lake, engine).backfill_run(backfill_id, on_progress=face.progress))
 
 
 @app.command(
@@ -120,14 +132,14 @@ def run(backfill_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = 
         "lakewarden backfill validate backfill-1f0c9a7b3d52 --json | jq '.gates[] | select(.ok | not)'",
     ),
 )
-def validate(backfill_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def validate(backfill_id: IdArgument, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Judge what was run, before anybody sees it.
 
     Conservation, data quality, dead letters, ids that live data have too, dates. Ends with exit code 1 when a gate stops.
     Leaves report.json and report.html in the backfill's folder.
     """
     with Face("backfill validate", as_json) as face:
-        face.show(opened(lake).backfill_validate(backfill_id))
+        face.show(opened(lake, engine).backfill_validate(backfill_id))
 
 
 @app.command(
@@ -153,14 +165,14 @@ def approve(backfill_id: IdArgument, lake: LakeOption = None, as_json: JsonOptio
         "lakewarden backfill swap backfill-1f0c9a7b3d52 --lake ./lake", "lakewarden backfill swap backfill-1f0c9a7b3d52 --json | jq .due"
     ),
 )
-def swap(backfill_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def swap(backfill_id: IdArgument, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Bring a validated backfill into every table at once.
 
     Readers see all of it or nothing. Rows that are there stay as they are; events that come from now on see the history.
     A stream that runs carries it out between two micro-batches; else this command does. Cut short, the same command finishes it.
     """
     with Face("backfill swap", as_json) as face:
-        face.show(opened(lake).backfill_swap(backfill_id, on_progress=face.progress))
+        face.show(opened(lake, engine).backfill_swap(backfill_id, on_progress=face.progress))
 
 
 @app.command(
@@ -191,6 +203,7 @@ def undo(
     backfill_id: IdArgument,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; goes into the receipt.")],
     incident: IncidentOption = None,
+    engine: EngineOption = Engine.embedded,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -199,7 +212,7 @@ def undo(
     Every other row stays. A swap that still waits is called off instead.
     """
     with Face("backfill undo", as_json) as face:
-        face.show(opened(lake).backfill_undo(backfill_id, reason, incident=incident, on_progress=face.progress))
+        face.show(opened(lake, engine).backfill_undo(backfill_id, reason, incident=incident, on_progress=face.progress))
 
 
 @app.command(
@@ -233,10 +246,10 @@ def show(backfill_id: IdArgument, lake: LakeOption = None, as_json: JsonOption =
         "lakewarden backfill clean backfill-1f0c9a7b3d52 --json | jq .bytes",
     ),
 )
-def clean(backfill_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def clean(backfill_id: IdArgument, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Remove a backfill's sandbox; its plan and its reports stay.
 
     What was swapped in stays too, and can be undone as before.
     """
     with Face("backfill clean", as_json) as face:
-        face.show(opened(lake).backfill_clean(backfill_id))
+        face.show(opened(lake, engine).backfill_clean(backfill_id))

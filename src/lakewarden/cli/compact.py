@@ -8,7 +8,17 @@ import typer
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import IncidentOption, JsonOption, LakeOption, ReasonOption, TaughtCommand, commands, examples
+from lakewarden.cli.options import (
+    Engine,
+    EngineOption,
+    IncidentOption,
+    JsonOption,
+    LakeOption,
+    ReasonOption,
+    TaughtCommand,
+    commands,
+    examples,
+)
 
 app = commands()
 
@@ -28,6 +38,7 @@ def compact(
     ] = None,
     reason: ReasonOption = None,
     incident: IncidentOption = None,
+    engine: EngineOption = Engine.embedded,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,4 +48,4 @@ def compact(
     files at once; the old ones stay for a stream's vacuum. Leaves a receipt.
     """
     with Face("compact", as_json) as face:
-        face.show(opened(lake).compact(fan=fan, reason=reason, incident=incident, on_progress=face.progress))
+        face.show(opened(lake, engine).compact(fan=fan, reason=reason, incident=incident, on_progress=face.progress))

@@ -11,6 +11,8 @@ from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
 from lakewarden.cli.options import (
     ConfigOption,
+    Engine,
+    EngineOption,
     JsonOption,
     LakeOption,
     MappingOption,
@@ -119,6 +121,7 @@ def simulate(
         "lakewarden stream --lake ./lake --source kafka://127.0.0.1:9092/transactions-stream",
         "lakewarden stream --lake ./lake --source eventhub://NAMESPACE/transactions-stream --start latest",
         "lakewarden stream --lake ./lake --source incoming/ --metrics-port 9464 --log stream.log",
+        "lakewarden stream --lake ./lake --source incoming/ --engine spark --batch-rows 500000",
     ),
 )
 def stream(
@@ -146,6 +149,7 @@ def stream(
     metrics_host: Annotated[str, typer.Option("--metrics-host", metavar="ADDRESS", help="The address to serve them at.")] = "127.0.0.1",
     log: Annotated[str | None, typer.Option("--log", metavar="FILE", help="Write a log in JSON lines; - for stderr.")] = None,
     log_level: Annotated[LogLevel, typer.Option("--log-level", help="The least that is logged.")] = LogLevel.info,
+    engine: EngineOption = Engine.embedded,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -157,7 +161,7 @@ def stream(
     logged = log == "-"  # then stderr holds lines of JSON and nothing else
     with Face("stream", as_json) as face, GracefulStop(say=not logged) as stop:
         face.show(
-            opened(lake).stream(
+            opened(lake, engine).stream(
                 source,
                 mapping=mapping,
                 start=start,

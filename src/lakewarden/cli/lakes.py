@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lakewarden.cli.options import Engine
 from lakewarden.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def named(lake: str | None) -> str:
     return lake
 
 
-def opened(lake: str | None) -> Lake:
-    """The lake, open.
+def opened(lake: str | None, engine: Engine = Engine.embedded) -> Lake:
+    """The lake, open; its operations run on the engine.
 
     Raises:
         UsageError: when no lake was named.
@@ -35,4 +36,4 @@ def opened(lake: str | None) -> Lake:
     path = named(lake)
     from lakewarden import app  # Polars and the rest load here, so that --help needn't wait
 
-    return app.open(path)
+    return app.open(path, engine=engine.value)

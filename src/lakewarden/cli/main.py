@@ -12,7 +12,22 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lakewarden.cli import backfill, compact, demo, events, incident, model, models, pins, proof, receipts, references, releases, swap, tables
+from lakewarden.cli import (
+    backfill,
+    compact,
+    demo,
+    events,
+    incident,
+    model,
+    models,
+    pins,
+    proof,
+    receipts,
+    references,
+    releases,
+    swap,
+    tables,
+)
 from lakewarden.cli.edge import INTERRUPTED, OK, READER_GONE, explain, interrupted, tell
 from lakewarden.cli.face import write_json
 from lakewarden.cli.options import TaughtGroup, commands, examples

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from datetime import date
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,9 +18,20 @@ if TYPE_CHECKING:
     from typer._click.core import Context
     from typer._click.formatting import HelpFormatter
 
+
+class Engine(StrEnum):
+    """What an operation's work runs on."""
+
+    embedded = "embedded"
+    spark = "spark"
+
+
 LakeOption = Annotated[
     str | None,
     typer.Option("--lake", metavar="PATH", envvar="LAKEWARDEN_LAKE", help="The lake: a local folder or az://container/path."),
+]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", envvar="LAKEWARDEN_ENGINE", help="What does the work: this process, or Spark (lakewarden[spark]).")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 DateOption = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The event_date to look at.")]

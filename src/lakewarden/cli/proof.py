@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import DateOption, JsonOption, LakeOption, TaughtCommand, commands, examples, parsed_date
+from lakewarden.cli.options import DateOption, Engine, EngineOption, JsonOption, LakeOption, TaughtCommand, commands, examples, parsed_date
 
 app = commands()
 
@@ -14,9 +14,10 @@ app = commands()
     epilog=examples(
         "lakewarden verify --lake ./lake --date 2026-03-01",
         "lakewarden verify --lake ./lake --date 2026-03-01 --json | jq .differences",
+        "lakewarden verify --lake ./lake --date 2026-03-01 --engine spark   # whichever engine wrote it",
     ),
 )
-def verify(date: DateOption, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def verify(date: DateOption, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Derive a date again from bronze and compare every row.
 
     Uses the releases that were recorded when the rows were first written. Prints the first differences and ends with
@@ -24,7 +25,7 @@ def verify(date: DateOption, lake: LakeOption = None, as_json: JsonOption = Fals
     """
     with Face("verify", as_json) as face:
         day = parsed_date(date)
-        face.show(opened(lake).verify(day, on_progress=face.progress))
+        face.show(opened(lake, engine).verify(day, on_progress=face.progress))
 
 
 @app.command(
@@ -34,7 +35,7 @@ def verify(date: DateOption, lake: LakeOption = None, as_json: JsonOption = Fals
         "lakewarden conserve --lake ./lake --date 2026-03-01 --json",
     ),
 )
-def conserve(date: DateOption, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def conserve(date: DateOption, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """State, by count and amount, that nothing was lost.
 
     received = bronze; bronze = silver + dead letters + duplicates; silver = gold. Ends with exit code 1 when an equation
@@ -42,4 +43,4 @@ def conserve(date: DateOption, lake: LakeOption = None, as_json: JsonOption = Fa
     """
     with Face("conserve", as_json) as face:
         day = parsed_date(date)
-        face.show(opened(lake).conserve(day))
+        face.show(opened(lake, engine).conserve(day))

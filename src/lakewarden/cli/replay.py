@@ -8,7 +8,18 @@ import typer
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import IncidentOption, JsonOption, LakeOption, TaughtCommand, TaughtGroup, commands, examples, parsed_date
+from lakewarden.cli.options import (
+    Engine,
+    EngineOption,
+    IncidentOption,
+    JsonOption,
+    LakeOption,
+    TaughtCommand,
+    TaughtGroup,
+    commands,
+    examples,
+    parsed_date,
+)
 from lakewarden.errors import UsageError
 
 
@@ -66,6 +77,7 @@ def plan(
         bool, typer.Option("--carry-on", help="Go on to the newest date: later windows look back on what is replayed.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and store nothing.")] = False,
+    engine: EngineOption = Engine.embedded,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -79,7 +91,7 @@ def plan(
                 "a replay is under one release or as recorded", state="nothing was planned", next="--release ID or --as-recorded"
             )
         days = parsed_date(first), parsed_date(last)
-        of = opened(lake)
+        of = opened(lake, engine)
         chosen = {"max_band_move_share": most_moves, "chunk_rows": chunk_rows}
         changed = {name: value for name, value in chosen.items() if value is not None}
         face.show(
@@ -99,16 +111,18 @@ def plan(
 @app.command(
     cls=TaughtCommand,
     epilog=examples(
-        "lakewarden replay run replay-1f0c9a7b3d52 --lake ./lake", "lakewarden replay run replay-1f0c9a7b3d52 --json | jq .counts"
+        "lakewarden replay run replay-1f0c9a7b3d52 --lake ./lake",
+        "lakewarden replay run replay-1f0c9a7b3d52 --json | jq .counts",
+        "lakewarden replay run replay-1f0c9a7b3d52 --lake ./lake --engine spark",
     ),
 )
-def run(replay_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def run(replay_id: IdArgument, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Derive the dates of a plan again, into its sandbox.
 
     No production table is written. A run that was killed is carried on by the same command; no row is written twice.
     """
     with Face("replay run", as_json) as face:
-        face.show(opened(lake).replay_run(replay_id, on_progress=face.progress))
+        face.show(opened(lake, engine).replay_run(replay_id, on_progress=face.progress))
 
 
 @app.command(
@@ -118,14 +132,14 @@ def run(replay_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = Fa
         "lakewarden replay validate replay-1f0c9a7b3d52 --json | jq '.gates[] | select(.ok | not)'",
     ),
 )
-def validate(replay_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def validate(replay_id: IdArgument, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Compare a sandbox with what is published, and judge it.
 
     Counts, amounts, bands, alerts, rules, conservation; every differing row in a class. Ends with exit code 1 when a gate stops.
     Leaves report.json, report.html and differences.parquet in the replay's folder.
     """
     with Face("replay validate", as_json) as face:
-        face.show(opened(lake).replay_validate(replay_id, on_progress=face.progress))
+        face.show(opened(lake, engine).replay_validate(replay_id, on_progress=face.progress))
 
 
 @app.command(
@@ -165,6 +179,7 @@ def clean(
     older_than: Annotated[
         float | None, typer.Option("--older-than", metavar="DAYS", min=0, help="All that were planned longer ago.")
     ] = None,
+    engine: EngineOption = Engine.embedded,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -175,5 +190,5 @@ def clean(
     with Face("replay clean", as_json) as face:
         if (replay_id is None) is (older_than is None):
             raise UsageError("Name one replay, or an age.", state="nothing was removed", next="replay clean ID, or --older-than DAYS")
-        of = opened(lake)
+        of = opened(lake, engine)
         face.show(of.replay_clean(replay_id, archive=archive) if replay_id else of.replays_clean(older_than or 0.0, archive=archive))

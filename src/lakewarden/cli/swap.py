@@ -8,7 +8,7 @@ import typer
 
 from lakewarden.cli.face import Face
 from lakewarden.cli.lakes import opened
-from lakewarden.cli.options import IncidentOption, JsonOption, LakeOption, TaughtCommand, examples
+from lakewarden.cli.options import Engine, EngineOption, IncidentOption, JsonOption, LakeOption, TaughtCommand, examples
 from lakewarden.cli.replay import IdArgument, app
 
 __all__ = ["app"]
@@ -59,14 +59,14 @@ def freeze(
         "lakewarden replay swap replay-1f0c9a7b3d52 --json | jq .swap_seconds",
     ),
 )
-def swap(replay_id: IdArgument, lake: LakeOption = None, as_json: JsonOption = False) -> None:
+def swap(replay_id: IdArgument, engine: EngineOption = Engine.embedded, lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Put a validated replay in production's place, in all tables at once.
 
     Readers see the old rows or the new ones, never a mixture. What is replaced is pinned. What a stream appended since the plan stays.
     A stream that runs carries it out between two micro-batches; else this command does. Cut short, the same command finishes it.
     """
     with Face("replay swap", as_json) as face:
-        face.show(opened(lake).replay_swap(replay_id, on_progress=face.progress))
+        face.show(opened(lake, engine).replay_swap(replay_id, on_progress=face.progress))
 
 
 @app.command(
@@ -96,6 +96,7 @@ def undo(
     replay_id: IdArgument,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; goes into the receipt.")],
     incident: IncidentOption = None,
+    engine: EngineOption = Engine.embedded,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,4 +105,4 @@ def undo(
     Possible as long as it is pinned. Rows that arrived since the replay's plan stay. A swap that still waits is called off instead.
     """
     with Face("replay undo", as_json) as face:
-        face.show(opened(lake).replay_undo(replay_id, reason, incident=incident, on_progress=face.progress))
+        face.show(opened(lake, engine).replay_undo(replay_id, reason, incident=incident, on_progress=face.progress))
