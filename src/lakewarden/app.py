@@ -243,7 +243,6 @@ class Lake(Backfills, Models, Compactions):
         from lakewarden.operations import release, stream
         from lakewarden.operations.gaps import GapReporter
         from lakewarden.operations.job import Clocks, Releases, StreamJob
-        from lakewarden.sources.open import open_source
         from lakewarden.telemetry.outlets import Telemetry, Wanted
 
         chosen = {"batch_rows": batch_rows, "batch_seconds": batch_seconds}
@@ -252,7 +251,7 @@ class Lake(Backfills, Models, Compactions):
         give_back_large_arrays()
         heard: list[str] = []
         gaps = GapReporter(self._incidents, run_id, utc_now)
-        opened = open_source(str(source), mapping=mapping, once=once, start=start, config=source_config)
+        opened = self.source(str(source), run_id, mapping=mapping, once=once, start=start, config=source_config)
         halted = stop or threading.Event()
         if wait and not self._await_turn(halted, on_progress):
             opened.close()
@@ -271,7 +270,12 @@ class Lake(Backfills, Models, Compactions):
             gaps(gap)
             telemetry.gap(gap, gaps.opened[-1].id)
 
-        with contextlib.closing(opened) as events, telemetry, self.writing(run_id, halted if wait else None) as engine:
+        with (
+            contextlib.closing(opened),
+            telemetry,
+            self.writing(run_id, halted if wait else None) as engine,
+            contextlib.closing(opened) as events,  # before the engine ends: it may be what reads
+        ):
             if on_metrics is not None and telemetry.metrics_url is not None:
                 on_metrics(telemetry.metrics_url)
             watch = release.ReleaseWatch(
@@ -353,7 +357,8 @@ class Lake(Backfills, Models, Compactions):
         """State by count, amount and row that nothing of a date was lost or doubled, and store the statement as evidence."""
         from lakewarden.operations import conserve
 
-        return conserve.conserve(self.house, as_date(day), utc_now(), time.monotonic)
+        with self.on(self.house) as engine:
+            return conserve.conserve(self.house, engine, as_date(day), utc_now(), time.monotonic)
 
     def train(
         self,

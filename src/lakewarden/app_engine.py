@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from lakewarden.errors import UsageError
 from lakewarden.lake.lakehouse import Lakehouse
@@ -16,9 +17,11 @@ from lakewarden.operations.recorded import Recorded
 if TYPE_CHECKING:
     import threading
     from datetime import datetime
+    from pathlib import Path
 
     from lakewarden.engines.embedded import EmbeddedEngine
     from lakewarden.engines.spark.engine import SparkEngine
+    from lakewarden.sources.port import Source
 
 EMBEDDED, SPARK = "embedded", "spark"
 ENGINES: Final = (EMBEDDED, SPARK)
@@ -71,6 +74,24 @@ class Engines(Recorded):
                 yield engine
             finally:
                 house.unclaim()
+
+    def source(
+        self, uri: str, run_id: str, *, mapping: str | Path | None, once: bool, start: str | None, config: str | Path | None
+    ) -> Source:
+        """The source that a stream reads: on Spark, topics are read by its Structured Streaming.
+
+        Raises:
+            UsageError, SourceError, ConfigurationError: see `sources.open.open_source`.
+        """
+        from lakewarden.sources.kafka.address import is_topic
+        from lakewarden.sources.open import open_source
+
+        reader: Callable[..., Any] | None = None
+        if self.engine == SPARK and is_topic(uri):
+            from lakewarden.engines.spark.topic import SparkTopic
+
+            reader = partial(SparkTopic, self.house.store.root, run_id)
+        return open_source(uri, mapping=mapping, once=once, start=start, config=config, topic=reader)
 
     @contextlib.contextmanager
     def on(self, house: Lakehouse) -> Iterator[EmbeddedEngine | SparkEngine]:

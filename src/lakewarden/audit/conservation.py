@@ -5,7 +5,7 @@ The statement of a date is the evidence that no event was lost and none was writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -77,17 +77,27 @@ def state(snapshot: Snapshot, day: date, release: Release, seconds: float) -> St
 
     Amounts are summed exactly, in thousandths of a unit, by currency; a dead letter whose amount can't be read has none on either side.
     """
-    counts, amounts, equations = stated(lambda name: snapshot.scan(name).filter(pl.col("event_date") == day), release)
-    return Statement(day, snapshot.point.point, counts, amounts, (*received(snapshot.scan), *equations), seconds)
+    share = stated({name: snapshot.scan(name).filter(pl.col("event_date") == day) for name in STATED}, release)
+    arrivals = received(snapshot.scan(PIPELINE_RUNS.name), *counted(snapshot.scan(BRONZE.name)))
+    return statement(day, snapshot.point.point, [share], arrivals, seconds)
 
 
-def stated(scan: Callable[[str], pl.LazyFrame], release: Release) -> tuple[dict[str, int], dict[str, dict[str, str]], list[Check]]:
-    """Counts, amounts by currency and equations of some rows of the tables.
+STATED: Final = (BRONZE.name, SILVER.name, GOLD.name, ALERTS.name, DLQ.name, DUPLICATES.name)
+"""The tables that a statement counts."""
 
-    Args:
-        scan: gives those rows of a table.
-    """
-    rows = {name: scan(name) for name in (BRONZE.name, SILVER.name, GOLD.name, ALERTS.name, DLQ.name, DUPLICATES.name)}
+
+@dataclass(frozen=True)
+class Share:
+    """What some events' rows state: everything in it adds up over events."""
+
+    counts: Mapping[str, int]
+    came: Mapping[str, int]
+    went: Mapping[str, int]
+    checks: Sequence[Check]
+
+
+def stated(rows: Mapping[str, pl.LazyFrame], release: Release) -> Share:
+    """Counts, amounts by currency and equations of all rows of some events, by table."""
     counts = {
         "bronze": _count(rows[BRONZE.name]),
         "silver": _count(rows[SILVER.name]),
@@ -96,10 +106,30 @@ def stated(scan: Callable[[str], pl.LazyFrame], release: Release) -> tuple[dict[
         "gold": _count(rows[GOLD.name]),
         "alerts": _count(rows[ALERTS.name]),
     }
-    came, went = _bronze_amounts(rows[BRONZE.name], release), _amounts(rows)
+    return Share(counts, _bronze_amounts(rows[BRONZE.name], release), _amounts(rows), _by_count(rows, counts))
+
+
+def statement(day: date, point: int, shares: Sequence[Share], arrivals: Sequence[Check], seconds: float) -> Statement:
+    """The statement of a date from the shares of its events, and what `received` found."""
+    counts, amounts, equations = together(shares)
+    return Statement(day, point, counts, amounts, (*arrivals, *equations), seconds)
+
+
+def together(shares: Sequence[Share]) -> tuple[dict[str, int], dict[str, dict[str, str]], list[Check]]:
+    """Counts, amounts by currency and equations of all events of some shares."""
+    counts = {name: sum(share.counts[name] for share in shares) for name in shares[0].counts}
+    sides = [
+        {c: sum(side.get(c, 0) for side in of_side) for c in {c for side in of_side for c in side}}
+        for of_side in ([share.came for share in shares], [share.went for share in shares])
+    ]
+    came, went = sides
     currencies = sorted({*came, *went})
     amounts = {c: {"bronze": _units(came.get(c, 0)), "accounted": _units(went.get(c, 0))} for c in currencies}
-    return counts, amounts, [*_by_count(rows, counts), *(_by_amount(c, came.get(c, 0), went.get(c, 0)) for c in currencies)]
+    added = [
+        Check(checks[0].name, sum(c.left for c in checks), sum(c.right for c in checks))
+        for checks in zip(*(share.checks for share in shares), strict=True)
+    ]
+    return counts, amounts, [*added, *(_by_amount(c, came.get(c, 0), went.get(c, 0)) for c in currencies)]
 
 
 def _by_count(rows: Mapping[str, pl.LazyFrame], counts: Mapping[str, int]) -> list[Check]:
@@ -121,18 +151,27 @@ def _by_amount(currency: str, came: int, went: int) -> Check:
     return Check(f"amount of bronze = silver + dead letters + duplicates, {currency} (thousandths)", came, went)
 
 
-def received(scan: Callable[[str], pl.LazyFrame]) -> list[Check]:
+def counted(bronze: pl.LazyFrame) -> tuple[int, int]:
+    """Rows of bronze, and how many places they stand at; both add up over places."""
+    found = bronze.select(pl.len().alias("rows"), pl.col("seq").n_unique().alias("unique")).collect()
+    return int(found["rows"][0]), int(found["unique"][0])
+
+
+def received(runs: pl.LazyFrame, rows: int, places: int) -> list[Check]:
     """What was recorded as received, against bronze, over all rows: `seq` is dense, so a gap or a double shows.
 
     Live events begin at 0, and history is brought in right below the lowest place that there was.
+
+    Args:
+        runs: the run records.
+        rows, places: `counted` over all of bronze.
     """
-    runs = scan(PIPELINE_RUNS.name).select(pl.col("received").sum(), pl.col("first_seq").min(), pl.col("last_seq").max()).collect()
-    bronze = scan(BRONZE.name).select(pl.len().alias("rows"), pl.col("seq").n_unique().alias("unique")).collect()
-    first, last = runs["first_seq"][0], runs["last_seq"][0]
+    told = runs.select(pl.col("received").sum(), pl.col("first_seq").min(), pl.col("last_seq").max()).collect()
+    first, last = told["first_seq"][0], told["last_seq"][0]
     expected = 0 if last is None else int(last) - min(0, int(first)) + 1
     return [
-        Check("received = bronze (all dates)", int(runs["received"][0]), int(bronze["rows"][0])),
-        Check("arrivals have no gap and no double (all dates)", expected, int(bronze["unique"][0])),
+        Check("received = bronze (all dates)", int(told["received"][0]), rows),
+        Check("arrivals have no gap and no double (all dates)", expected, places),
     ]
 
 

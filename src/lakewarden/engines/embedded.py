@@ -97,12 +97,13 @@ class EmbeddedEngine(LakeEngine):
         day: date | None = None,
         seqs: tuple[int, int] | None = None,
         outcome: Derived | None = None,
+        columns: Sequence[str] | None = None,
     ) -> list[T]:
         """See `Engine.by_places`."""
         within = pl.lit(value=True) if day is None else pl.col("event_date") == day
         if seqs is not None:
             within &= pl.col("seq").is_between(*seqs)
-        stored = {spec.name: snapshot.scan(spec.name).filter(within).collect() for spec in specs}
+        stored = {spec.name: snapshot.scan(spec.name).filter(within).select(columns or pl.all()).collect() for spec in specs}
         derived = {} if outcome is None else {spec.name: getattr(outcome, PARTS[spec.name]).filter(within) for spec in specs}
         return [function(stored, derived)]
 

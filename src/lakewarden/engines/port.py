@@ -194,6 +194,7 @@ class Reader(Protocol):
         day: date | None = None,
         seqs: tuple[int, int] | None = None,
         outcome: TakenBack = None,
+        columns: Sequence[str] | None = None,
     ) -> list[T]:
         """Run a function over all rows of some places of arrival, then of others, until every place had its turn; gives its answers.
 
@@ -203,6 +204,7 @@ class Reader(Protocol):
             day: only rows of a date.
             seqs: only rows from the first to the last of these places.
             outcome: what was derived; None: nothing, and the second argument is empty.
+            columns: only these of the published rows, `seq` among them; None: all.
         """
         ...
 

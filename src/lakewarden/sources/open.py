@@ -30,6 +30,7 @@ def open_source(
     start: str | None = None,
     config: str | Path | None = None,
     clock: Clock = wall_clock,
+    topic: Callable[..., Source] | None = None,
 ) -> Source:
     """Return the source that `uri` names.
 
@@ -41,6 +42,7 @@ def open_source(
         start: of a topic: where to begin if nothing was ever taken of it.
         config: of a topic: a YAML file of librdkafka properties, secrets by reference.
         clock: wall clock, microseconds UTC.
+        topic: makes the source of a topic, in place of `KafkaSource`.
 
     Raises:
         UsageError: a kind of source that this version doesn't have.
@@ -53,7 +55,8 @@ def open_source(
         from lakewarden.sources.kafka.source import KafkaSource
 
         begin = None if start is None else parse_start(start)
-        return KafkaSource(parse_address(str(uri)), config=load_config(config), mapping=loaded, start=begin, once=once, clock=clock)
+        make = topic or KafkaSource
+        return make(address=parse_address(str(uri)), config=load_config(config), mapping=loaded, start=begin, once=once, clock=clock)
     if start is not None or config is not None:
         raise UsageError("--start and --source-config are for topics", next="leave them out, or give a kafka:// or eventhub:// source")
     return FileSource(events_folder(local_path(uri)), mapping=loaded, once=once, clock=clock)

@@ -17,15 +17,17 @@ from lakewarden.engines.port import Events, Frames, MicroBatch, Taking
 from lakewarden.engines.spark import delta, flow, parts, places
 from lakewarden.engines.spark.columns import from_arrow, spark_schema, to_arrow
 from lakewarden.engines.spark.outcome import SparkOutcome
+from lakewarden.engines.spark.received import topic_bronze
 from lakewarden.engines.spark.sending import send
 from lakewarden.engines.spark.state import Before, SparkState
+from lakewarden.engines.spark.topic import TopicChunk
+from lakewarden.errors import LakeError
 from lakewarden.tables import BRONZE, PIPELINE_RUNS, SILVER
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakewarden.engines.lineage import Stamp
-    from lakewarden.engines.spark.topic import TopicChunk
     from lakewarden.flow.release import Release
     from lakewarden.lake.lakehouse import Lakehouse, Snapshot
     from lakewarden.lake.table import LakeTable
@@ -140,6 +142,7 @@ class SparkEngine(LakeEngine):
         day: date | None = None,
         seqs: tuple[int, int] | None = None,
         outcome: SparkOutcome | None = None,
+        columns: Sequence[str] | None = None,
     ) -> list[T]:
         """See `Engine.by_places`."""
         stored = {spec.name: places.narrowed(self._at(snapshot, spec), day, seqs) for spec in specs}
@@ -148,7 +151,7 @@ class SparkEngine(LakeEngine):
         within = pl.lit(value=True) if day is None else pl.col("event_date") == day
         if seqs is not None:
             within &= pl.col("seq").is_between(*seqs)
-        return places.over(stored, derived, names, within, function, self._shards)
+        return places.over(stored, derived, names, within, function, self._shards, columns)
 
     def _at(self, snapshot: Snapshot, spec: TableSpec) -> DataFrame:
         rows = delta.read(self.session, self.lake.tables[spec.name], snapshot.point.versions[spec.name])
@@ -171,9 +174,23 @@ class SparkEngine(LakeEngine):
         What Spark reads it writes to bronze as well; what this process reads it writes itself, and Spark reads it there.
         """
         table = self.lake.tables[BRONZE.name]
-        rows, then = arrive(chunk, taking.release, arrived)
-        table.append(bronze_rows(chunk, rows, taking), batch=taking.number)
-        return MicroBatch(taking.number, taking.run_id, taking.release, self.recall(taking.number), chunk.source, taking.started), then
+        then: Arrived | None = None
+        if isinstance(chunk, TopicChunk):
+            delta.append(topic_bronze(chunk, arrived, taking), table, taking.number)
+        else:
+            rows, then = arrive(chunk, taking.release, arrived)
+            table.append(bronze_rows(chunk, rows, taking), batch=taking.number)
+        events = self.recall(taking.number)
+        if events.bronze.is_empty() or set(events.bronze["run_id"]) != {taking.run_id}:  # Spark skips what is there already, without a word
+            raise LakeError(
+                f"Micro-batch {taking.number} was not committed to {BRONZE.name}: another writer committed it.",
+                state="nothing was written twice; the next start goes on behind it",
+                next="lakewarden status",
+            )
+        if isinstance(chunk, TopicChunk):
+            chunk.taken(dict(events.bronze.group_by("source_partition").agg(pl.col("source_offset").max()).iter_rows()))
+        then = then or Arrived(events.last_seq + 1, events.bronze["arrival_time"][-1])
+        return MicroBatch(taking.number, taking.run_id, taking.release, events, chunk.source, taking.started), then
 
     def write(
         self,

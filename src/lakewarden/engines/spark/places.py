@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -52,6 +52,7 @@ def over(
     within: pl.Expr,
     function: Callable[[Frames, Frames], T],
     shards: Shards,
+    columns: Sequence[str] | None = None,
 ) -> list[T]:
     """Run a function over all rows of some blocks of places, in the workers; gives its answers.
 
@@ -62,35 +63,36 @@ def over(
         within: which derived rows are meant.
         function: gets the published and the derived rows, by table.
         shards: into how many pieces the places are dealt.
+        columns: of the published rows; None: all.
     """
-    tables, has_outcome = tuple(stored), derived is not None
+    schemas = {name: pl.Schema({one: TABLES[name].columns[one] for one in columns or TABLES[name].columns}) for name in stored}
+    has_outcome = derived is not None
     sent = send(next(iter(stored.values())).sparkSession, (function, within, dict(names)))
 
     def answered(moving: pa.Table) -> pa.Table:
         ask, meant, parts_of = sent.value
         held = list(unpacked(moving))
-        ours = {name: _together(of_kind(held, STORED + name), name) for name in tables}
-        theirs = {name: _together(of_kind(held, part), name, meant) for part, name in parts_of.items()} if has_outcome else {}
+        ours = {name: _together(of_kind(held, STORED + name), schemas[name]) for name in schemas}
+        of_parts = parts_of.items() if has_outcome else ()
+        theirs = {name: _together(of_kind(held, part), TABLES[name].schema, meant) for part, name in of_parts}
         return packed([Parcel(ANSWER, held[0].shard, ask(ours, theirs))])
 
-    moving = [mapped(rows.select(*TABLES[name].columns), _dealing(name, len(shards))) for name, rows in stored.items()]
+    moving = [mapped(rows.select(*schemas[name].names()), _dealing(name, schemas[name], len(shards))) for name, rows in stored.items()]
     everything = reduce(lambda one, other: one.union(other), moving if derived is None else [*moving, derived])
     found = grouped(everything, shards, answered).select("parcel").toArrow().column("parcel").to_pylist()
     if found:
         return [state_of(data) for data in found]
-    nothing = {name: TABLES[name].schema.to_frame() for name in tables}
+    nothing = {name: schema.to_frame() for name, schema in schemas.items()}
     return [function(nothing, nothing if has_outcome else {})]
 
 
-def _dealing(name: str, count: int) -> Callable[[pa.Table], pa.Table]:
-    schema = TABLES[name].schema
-
+def _dealing(name: str, schema: pl.Schema, count: int) -> Callable[[pa.Table], pa.Table]:
     def deal(rows: pa.Table) -> pa.Table:
         return packed(Parcel(STORED + name, shard, some) for shard, some in parts.by_place(from_arrow(rows, schema), count))
 
     return deal
 
 
-def _together(rows: list[pl.DataFrame], name: str, meant: pl.Expr | None = None) -> pl.DataFrame:
-    whole = pl.concat(rows).sort("seq") if rows else TABLES[name].schema.to_frame()
+def _together(rows: list[pl.DataFrame], schema: pl.Schema, meant: pl.Expr | None = None) -> pl.DataFrame:
+    whole = pl.concat(rows).sort("seq") if rows else schema.to_frame()
     return whole if meant is None else whole.filter(meant)

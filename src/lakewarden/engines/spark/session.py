@@ -68,7 +68,7 @@ def session() -> Iterator[SparkSession]:
         from pyspark.sql import SparkSession
     except ModuleNotFoundError:
         raise NOT_INSTALLED from None
-    there = SparkSession.getActiveSession()
+    there = SparkSession.getActiveSession() or SparkSession._instantiatedSession  # the first is that of the thread
     if there is None and (os.environ.get("DATABRICKS_RUNTIME_VERSION") or os.environ.get("SPARK_REMOTE")):
         there = SparkSession.builder.getOrCreate()
         there.conf.set("spark.sql.session.timeZone", "UTC")

@@ -13,7 +13,7 @@ from lakewarden.operations import after, papers
 from lakewarden.operations.backfill import figures, page, predictions, run
 from lakewarden.operations.backfill.sandbox import STAGING, BackfillSandbox
 from lakewarden.operations.status import Report
-from lakewarden.tables import BRONZE
+from lakewarden.tables import BRONZE, PIPELINE_RUNS
 
 if TYPE_CHECKING:
     from lakewarden.engines.port import Engine
@@ -34,9 +34,11 @@ def validate(
     plan = journal.plan()
     journal.require(papers.RUN, papers.VALIDATED, papers.STOPPED, papers.UNDONE)
     state, sandbox, snapshot = journal.state(), BackfillSandbox(journal.store), reader.snapshot()
-    counts, amounts, equations = conservation.stated(sandbox.scan, load(plan.release))
+    share = conservation.stated({name: sandbox.scan(name) for name in conservation.STATED}, load(plan.release))
+    counts, amounts, equations = conservation.together([share])
+    arrivals = conservation.received(sandbox.scan(PIPELINE_RUNS.name), *conservation.counted(sandbox.scan(BRONZE.name)))
     staged = Check("loaded = staged", int(state["staged"]), sandbox.count(STAGING.name))
-    checks = [staged, Check("staged = bronze", staged.right, sandbox.count(BRONZE.name)), *conservation.received(sandbox.scan), *equations]
+    checks = [staged, Check("staged = bronze", staged.right, sandbox.count(BRONZE.name)), *arrivals, *equations]
     dates, rules = figures.by_date(sandbox), figures.rules(sandbox)
     data: dict[str, Any] = {
         "point": snapshot.point.point,

@@ -52,6 +52,7 @@ class KafkaSource:
         linger: seconds to wait for more events after the first, when there are few.
         token: gives OAuth tokens; None takes azure-identity's for Event Hubs.
         clock: wall clock, microseconds UTC.
+        consumer: what reads the partitions.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class KafkaSource:
         linger: float = 0.05,
         token: Token | None = None,
         clock: Clock = wall_clock,
+        consumer: type[TopicConsumer] = TopicConsumer,
     ) -> None:
         self._address = address
         self._mapping = mapping
@@ -73,7 +75,8 @@ class KafkaSource:
         self._clock = clock
         self._troubles = Troubles()
         connection = settings(address, config or {}, self._troubles, token)
-        self._consumer = TopicConsumer(address, connection, self._troubles, tells_ends=once, linger=linger)
+        self._connection = connection
+        self._consumer = consumer(address, connection, self._troubles, tells_ends=once, linger=linger)
         self._topic = Topic(address, connection, self._consumer.consumer, self._troubles)
         self._identity: Identity | None = None
         self._name = address.uri
@@ -82,7 +85,7 @@ class KafkaSource:
         self._begin: dict[int, int] = {}
         self._until: dict[int, int] = {}
         self._held: Fetched | None = None
-        self._moved = False
+        self._moved = self._closed = False
         self._looked = 0.0
         self._begun: dict[str, dict[str, int]] = {}
         self._gaps: list[Gap] = []
@@ -159,8 +162,10 @@ class KafkaSource:
         return SourceStanding(partitions, troubles, throttled)
 
     def close(self) -> None:
-        """Commit the group's offsets and leave."""
-        self._consumer.close()
+        """Commit the group's offsets and leave; once."""
+        if not self._closed:
+            self._closed = True
+            self._consumer.close()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
