@@ -1,8 +1,18 @@
-"""A small simulated bank with every fault, streamed once by the embedded engine; and a Spark session, where there can be one."""
+"""One small simulated bank with every fault, streamed once by the embedded engine: what both engines are held to. And a Spark session.
+
+Every test that asks for `engine` runs on both. Spark starts once a process, and only where a test needs it; a job costs it about half a
+second however few the rows are, so lakes are few and small, and what several tests look at is made once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,44 +21,100 @@ from kafka_jars import UnavailableError, find_java
 from spark_jars import spark_jars
 
 import lakewarden
+from lakewarden.app_engine import ENGINES, SPARK
 from lakewarden.tables import DUPLICATES
+
+HERE = Path(__file__).parent
+DAYS = ("2026-01-05", "2026-01-06")
 
 QUICK = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",
     "spark.sql.adaptive.enabled": "false",
+    "spark.databricks.delta.snapshotPartitions": "1",
 }
+"""For tables of a few rows: no compiling for the long run, no planning again, logs read in one piece."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """PySpark leaves its sockets to the garbage collector, which would be an error here; ours are closed, as all other tests see."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
+
+
+@pytest.fixture(autouse=True)
+def _sockets_go_here() -> Iterator[None]:
+    """Whatever PySpark left is collected before the next test, which may not be one of these."""
+    yield
+    _collect()
+
+
+def _collect() -> None:
+    if "pyspark" in sys.modules:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One session for all tests of a process, on two cores."""
+    """One session for all tests of a process, on two cores; operations on Spark use it and leave it alone."""
     pytest.importorskip("pyspark", reason="PySpark isn't installed here: make spark")
-    from lakewarden.engines.spark.session import local_session
+    from lakewarden.engines.spark.session import local_session, stop
 
     try:
         find_java(what="Spark")
         jars = spark_jars()
     except UnavailableError as error:
         pytest.skip(str(error).replace("\n", " "))
-    session = local_session(jars, tmp_path_factory.mktemp("spark"), memory="1g", settings=QUICK)
+    with pytest.MonkeyPatch.context() as patched:
+        # so that Spark's workers find `makers`, which tests ask them to run
+        patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])))
+        session = local_session(jars, tmp_path_factory.mktemp("spark"), memory="1g", settings=QUICK)
     try:
         yield session
     finally:
-        gateway = session.sparkContext._gateway
-        session.stop()
-        gateway.shutdown()
-        gateway.proc.stdin.close()  # Java ends with its input
-        gateway.proc.wait(30)
+        stop(session)
+        _collect()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine that a lake's operations run on; Spark where there can be one."""
+    if request.param == SPARK:
+        request.getfixturevalue("spark")
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def streamed(tmp_path_factory: pytest.TempPathFactory) -> lakewarden.Lake:
-    """Two days of a bank with every fault, in a lake."""
-    folder = tmp_path_factory.mktemp("bank")
-    lakewarden.simulate(folder / "sim", seed=11, days=2, customers=120, events_per_day=1000, faults="all", start=None)
-    lake = lakewarden.init(folder / "lake")
-    lake.reference_import(folder / "sim" / "reference")
-    assert lake.stream(folder / "sim", once=True, batch_rows=700).ok
+def open_on(engine: str) -> Callable[[Path], lakewarden.Lake]:
+    """Opens a lake on the engine at hand."""
+    return lambda path: lakewarden.open(path, engine=engine)
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two days of a bank with every fault."""
+    out = tmp_path_factory.mktemp("bank") / "sim"
+    lakewarden.simulate(out, seed=11, days=2, customers=120, events_per_day=1000, faults="all", start=None)
+    return out
+
+
+@pytest.fixture(scope="session")
+def unstreamed(tmp_path_factory: pytest.TempPathFactory, simulated: Path) -> Path:
+    """A lake that knows the bank's reference data, and has seen no event."""
+    path = tmp_path_factory.mktemp("unstreamed") / "lake"
+    lakewarden.init(path).reference_import(simulated / "reference")
+    return path
+
+
+@pytest.fixture(scope="session")
+def streamed(tmp_path_factory: pytest.TempPathFactory, simulated: Path, unstreamed: Path) -> lakewarden.Lake:
+    """The two days, streamed by the embedded engine; nobody changes this lake."""
+    path = tmp_path_factory.mktemp("streamed") / "lake"
+    shutil.copytree(unstreamed, path)
+    lake = lakewarden.open(path)
+    assert lake.stream(simulated, once=True, batch_rows=700).ok
     return lake
 
 
