@@ -62,12 +62,14 @@ class Job:
         files |= {name: own / f"{name}.csv" for name in ("countries", "mcc", "currencies")}
         csv = {name: self._csv(path) for name, path in files.items()}
         self.references = {
-            "accounts": spark.sql(sql.ACCOUNTS, kyc=csv["kyc"], limits=csv["limits"], watchlist=csv["watchlist"]).persist(),
-            "counterparties": spark.sql(sql.COUNTERPARTIES, counterparties=csv["counterparties"], watchlist=csv["watchlist"]).persist(),
-            "currencies": spark.sql(sql.CURRENCIES, currencies=csv["currencies"], fx=csv["fx"]).persist(),
+            "accounts": self._sql(sql.ACCOUNTS, kyc=csv["kyc"], limits=csv["limits"], watchlist=csv["watchlist"]).persist(),
+            "counterparties": self._sql(sql.COUNTERPARTIES, known=csv["counterparties"], watchlist=csv["watchlist"]).persist(),
+            "currencies": self._sql(sql.CURRENCIES, exponents=csv["currencies"], fx=csv["fx"]).persist(),
             "countries": csv["countries"].persist(),
             "mcc": csv["mcc"].persist(),
         }
+        for name, table in self.references.items():
+            table.createOrReplaceTempView(name)
 
     def close(self) -> None:
         """Let Spark forget the reference data and how it was tuned."""
@@ -85,7 +87,7 @@ class Job:
         from pyspark.sql import functions as f
 
         raw = raw.withColumn("batch", f.lit(_batch(number)))
-        ranked = self.spark.sql(sql.RANKED, judged=self._judged(raw)).persist()
+        ranked = self._sql(sql.RANKED, judged=self._judged(raw)).persist()
         admitted = ranked.where("NOT dead AND copy = 1").drop(*_JUDGEMENT)
         before = self._read_silver() if number is not None else None
         if before is not None:
@@ -95,7 +97,7 @@ class Job:
         with ThreadPoolExecutor(3) as pool:  # a commit is mostly waiting, and Spark runs several jobs at a time
             written = [
                 pool.submit(self._silver_to_alerts, silver, number),
-                pool.submit(self._write, "bronze", self.spark.sql(sql.BRONZE, raw=raw), number),
+                pool.submit(self._write, "bronze", self._sql(sql.BRONZE, raw=raw), number),
                 pool.submit(self._write, "dead_letters", ranked.where("dead").select(*_DEAD), number),
             ]
             for one in written:
@@ -108,10 +110,16 @@ class Job:
         written = self._read_silver()
         assert written is not None
         written = written.where(f"batch = '{_batch(number)}'")
-        gold = self.spark.sql(sql.SCORED, odds=written.withColumn("odds", log_odds(written, self.model))).select(*_GOLD).persist()
+        gold = self._sql(sql.SCORED, odds=written.withColumn("odds", log_odds(written, self.model))).select(*_GOLD).persist()
         self._write("gold", gold, number)
         self._write("alerts", gold.where("risk_band = 'HIGH'"), number)
         gold.unpersist()
+
+    def _sql(self, query: str, **views: DataFrame) -> DataFrame:
+        """A query over frames under names. The names stay: to drop one, as Spark does by itself for its arguments, forgets what is kept."""
+        for name, frame in views.items():
+            frame.createOrReplaceTempView(name)
+        return self.spark.sql(query)
 
     def _csv(self, path: Path) -> DataFrame:
         """A small file with a header; its columns are named here, which spares Spark a job to look for them."""
@@ -121,8 +129,8 @@ class Job:
 
     def _judged(self, raw: DataFrame) -> DataFrame:
         """Events parsed, enriched and judged: `dead` where they break a critical rule."""
-        events = self.spark.sql(sql.PARSED, raw=raw)
-        return self.spark.sql(sql.JUDGED, enriched=self.spark.sql(sql.ENRICHED, events=events, **self.references))
+        events = self._sql(sql.PARSED, raw=raw)
+        return self._sql(sql.JUDGED, enriched=self._sql(sql.ENRICHED, events=events))
 
     def _read_silver(self) -> DataFrame | None:
         path = self.out / "silver"
@@ -143,21 +151,21 @@ class Job:
         """What each new transaction's account and other side did before it."""
         from pyspark.sql import functions as f
 
-        moves = self.spark.sql(windows.MOVES, rows=admitted).withColumn("fresh", f.lit(True))
+        moves = self._sql(windows.MOVES, rows=admitted).withColumn("fresh", f.lit(True))
         if before is not None:
             accounts = f.broadcast(admitted.select("account_id").distinct())
             earlier = before.select(*_REMEMBERED).join(accounts, "account_id", "left_semi")
-            moves = moves.unionByName(self.spark.sql(windows.MOVES, rows=earlier).withColumn("fresh", f.lit(False)))
+            moves = moves.unionByName(self._sql(windows.MOVES, rows=earlier).withColumn("fresh", f.lit(False)))
         rows = moves.repartition("account_id")
         for name, step in (("moves", windows.PAIRS), ("pairs", windows.RECENT), ("recent", windows.DAILY), ("daily", windows.USUAL)):
-            rows = self.spark.sql(step, **{name: rows})
-        sides = self.spark.sql(windows.SIDES, usual=rows).where("key IS NOT NULL")
+            rows = self._sql(step, **{name: rows})
+        sides = self._sql(windows.SIDES, usual=rows).where("key IS NOT NULL")
         if before is not None:
             keys = f.broadcast(admitted.selectExpr("explode(array(party_id, 'c:' || account_id)) AS party_id").distinct())
             earlier = before.select(*_REMEMBERED, "a_new_party").join(keys, "party_id", "left_semi")
-            sides = sides.unionByName(self.spark.sql(windows.SIDES_BEFORE, before=earlier), allowMissingColumns=True)
-        recent = self.spark.sql(windows.PARTY_RECENT, sides=sides.repartition("key"))
-        return self.spark.sql(windows.BEHAVIOUR, daily=self.spark.sql(windows.PARTY_DAILY, recent=recent))
+            sides = sides.unionByName(self._sql(windows.SIDES_BEFORE, before=earlier), allowMissingColumns=True)
+        recent = self._sql(windows.PARTY_RECENT, sides=sides.repartition("key"))
+        return self._sql(windows.BEHAVIOUR, daily=self._sql(windows.PARTY_DAILY, recent=recent))
 
     def _write(self, table: str, rows: DataFrame, number: int | None) -> None:
         """Append; a micro-batch that comes again is skipped by Delta, and leaves one file a partition."""

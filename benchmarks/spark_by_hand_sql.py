@@ -16,15 +16,15 @@ ACCOUNTS: Final = """
         CAST(k.is_pep AS BOOLEAN) AS is_pep, CAST(k.opened_date AS DATE) AS opened_date,
         CAST(l.single_limit_minor AS BIGINT) AS limit_single_minor, CAST(l.daily_limit_minor AS BIGINT) AS limit_daily_minor,
         w.entry_id AS account_entry
-    FROM {kyc} k FULL JOIN {limits} l ON k.account_id = l.account_id LEFT JOIN {watchlist} w ON lower(k.name) = lower(w.name)"""
+    FROM kyc k FULL JOIN limits l ON k.account_id = l.account_id LEFT JOIN watchlist w ON lower(k.name) = lower(w.name)"""
 
 COUNTERPARTIES: Final = """
     SELECT c.counterparty_id, c.country AS party_country, w.entry_id AS party_entry
-    FROM {counterparties} c LEFT JOIN {watchlist} w ON lower(c.name) = lower(w.name)"""
+    FROM known c LEFT JOIN watchlist w ON lower(c.name) = lower(w.name)"""
 
 CURRENCIES: Final = """
     SELECT c.currency, pow(10, CAST(c.exponent AS INT)) AS minor, CAST(f.rate AS DOUBLE) * pow(10, 2 - CAST(c.exponent AS INT)) AS to_base
-    FROM {currencies} c LEFT JOIN {fx} f ON c.currency = f.currency"""
+    FROM exponents c LEFT JOIN fx f ON c.currency = f.currency"""
 
 FROM_FILES: Final = (
     "monotonically_increasing_id() AS seq",
@@ -42,12 +42,12 @@ FROM_KAFKA: Final = (
 BRONZE: Final = """
     SELECT * EXCEPT (body), CAST(body AS BINARY) AS body,
         coalesce(to_date(try_cast(get_json_object(body, '$.event_time') AS TIMESTAMP)), to_date(received_time)) AS event_date
-    FROM {raw}"""
+    FROM raw"""
 
 PARSED: Final = f"""
     SELECT seq, batch, body, e.*, e.event_time AS event_time_text, try_cast(e.event_time AS TIMESTAMP) AS at,
         coalesce(try_cast(e.enqueued_time AS TIMESTAMP), received_time) AS arrival_time
-    FROM (SELECT *, from_json(body, '{" ".join(_EVENT.split())}', map('columnNameOfCorruptRecord', '_corrupt')) AS e FROM {{raw}})"""
+    FROM (SELECT *, from_json(body, '{" ".join(_EVENT.split())}', map('columnNameOfCorruptRecord', '_corrupt')) AS e FROM raw)"""
 
 ENRICHED: Final = """
     SELECT /*+ BROADCAST(a), BROADCAST(p), BROADCAST(h), BROADCAST(t), BROADCAST(m), BROADCAST(f) */
@@ -62,13 +62,13 @@ ENRICHED: Final = """
         coalesce(a.account_entry, p.party_entry) AS watchlist_entry,
         CASE WHEN coalesce(a.account_entry, p.party_entry) IS NOT NULL THEN 1.0D END AS watchlist_score,
         t.country IS NOT NULL AS counterparty_country_known
-    FROM {events} e
-    LEFT JOIN {accounts} a ON e.account_id = a.account_id
-    LEFT JOIN {counterparties} p ON e.counterparty_id = p.counterparty_id
-    LEFT JOIN {countries} h ON e.country = h.country
-    LEFT JOIN {countries} t ON coalesce(e.counterparty_country, p.party_country) = t.country
-    LEFT JOIN {mcc} m ON e.mcc_code = m.mcc_code
-    LEFT JOIN {currencies} f ON e.currency = f.currency"""
+    FROM events e
+    LEFT JOIN accounts a ON e.account_id = a.account_id
+    LEFT JOIN counterparties p ON e.counterparty_id = p.counterparty_id
+    LEFT JOIN countries h ON e.country = h.country
+    LEFT JOIN countries t ON coalesce(e.counterparty_country, p.party_country) = t.country
+    LEFT JOIN mcc m ON e.mcc_code = m.mcc_code
+    LEFT JOIN currencies f ON e.currency = f.currency"""
 
 REQUIRED: Final = ("transaction_id", "account_id", "event_time", "amount", "currency", "channel", "country")
 
@@ -93,7 +93,7 @@ WARNING: Final = {
     "event_type_present": "event_type IS NULL OR trim(event_type) = ''",
     "amount_not_zero": "event_type IN ('PAYMENT', 'TRANSFER', 'WITHDRAWAL', 'DEPOSIT') AND amount = 0",
     "amount_plausible": "amount > 1e9",
-    "mcc_code_format": "mcc_code IS NOT NULL AND NOT mcc_code RLIKE '^[0-9]{{4}}$'",
+    "mcc_code_format": "mcc_code IS NOT NULL AND NOT mcc_code RLIKE '^[0-9]{4}$'",
     "mcc_known": "mcc_code IS NOT NULL AND mcc_risk IS NULL",
     "counterparty_country_known": "counterparty_country IS NOT NULL AND NOT counterparty_country_known",
     "account_known": "NOT known_account",
@@ -122,10 +122,10 @@ JUDGED: Final = f"""
         CASE WHEN critical > 0 THEN make_valid_utf8(substring(body, 1, 2000)) END AS body_excerpt, length(body) AS body_bytes,
         {named("critical", CRITICAL)} AS codes, {named("warnings", WARNING)} AS dq_warnings,
         critical > 0 AS dead, if(warnings > 0, 'FAILED', 'PASSED') AS dq_status
-    FROM (SELECT *, {mask(CRITICAL)} AS critical, {mask(WARNING)} AS warnings FROM {{enriched}})"""
+    FROM (SELECT *, {mask(CRITICAL)} AS critical, {mask(WARNING)} AS warnings FROM enriched)"""
 
 RANKED: Final = """
-    SELECT *, row_number() OVER (PARTITION BY transaction_id, dead ORDER BY arrival_time, seq) AS copy FROM {judged}"""
+    SELECT *, row_number() OVER (PARTITION BY transaction_id, dead ORDER BY arrival_time, seq) AS copy FROM judged"""
 
 RULES: Final[dict[str, tuple[str, str]]] = {
     "watchlist_hit": ("HIGH", "watchlist_score >= 0.92"),
@@ -165,4 +165,4 @@ SCORED: Final = f"""
         WHEN fired > 0 OR risk_score >= 0.3D THEN 'MEDIUM' ELSE 'LOW' END AS risk_band,
         CASE WHEN risk_score >= 0.8D THEN 'HIGH' WHEN risk_score >= 0.3D THEN 'MEDIUM' ELSE 'LOW' END AS model_band,
         {named("fired", _WHEN)} AS rules
-    FROM (SELECT *, round(1 / (1 + exp(-odds)), 6) AS risk_score, {mask(_WHEN)} AS fired FROM {{odds}})"""
+    FROM (SELECT *, round(1 / (1 + exp(-odds)), 6) AS risk_score, {mask(_WHEN)} AS fired FROM odds)"""

@@ -8,7 +8,7 @@ MOVES: Final = """
     SELECT transaction_id, unix_micros(event_time) AS t, CAST(datediff(event_date, DATE'1970-01-01') AS INT) AS day,
         account_id, party_id, country, device_id, coalesce(amount_base_minor, 0L) AS amount,
         coalesce(amount_base_minor >= 800000 AND amount_base_minor < 1000000, false) AS near_threshold
-    FROM {rows}"""
+    FROM rows"""
 
 HOUR, DAY, MONTH = 3_600_000_000, 86_400_000_000, 30 * 86_400_000_000
 
@@ -18,7 +18,7 @@ PAIRS: Final = f"""
         CASE WHEN party_id IS NOT NULL THEN party_t IS NULL OR t - party_t > {MONTH} END AS a_new_party
     FROM (SELECT *, lag(t) OVER (PARTITION BY account_id, country ORDER BY t) AS country_t,
         lag(t) OVER (PARTITION BY account_id, device_id ORDER BY t) AS device_t,
-        lag(t) OVER (PARTITION BY account_id, party_id ORDER BY t) AS party_t FROM {{moves}})"""
+        lag(t) OVER (PARTITION BY account_id, party_id ORDER BY t) AS party_t FROM moves)"""
 """The moves come hash-partitioned by account, which serves all three: no exchange, three sorts."""
 
 RECENT: Final = f"""
@@ -29,7 +29,7 @@ RECENT: Final = f"""
         lag(t) OVER (PARTITION BY account_id ORDER BY t) AS last_t,
         count(*) OVER b AS n, coalesce(sum(amount) OVER b, 0L) AS s, count_if(near_threshold) OVER b AS near,
         coalesce(sum(CAST(amount AS DOUBLE) * amount) OVER b, 0D) AS squares
-    FROM {{pairs}}
+    FROM pairs
     WINDOW h AS (PARTITION BY account_id ORDER BY t RANGE BETWEEN {HOUR}L PRECEDING AND 1L PRECEDING),
         d AS (PARTITION BY account_id ORDER BY t RANGE BETWEEN {DAY}L PRECEDING AND 1L PRECEDING),
         b AS (PARTITION BY account_id ORDER BY t ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))"""
@@ -37,7 +37,7 @@ RECENT: Final = f"""
 DAILY: Final = """
     SELECT *, n - first(n) OVER w AS a_count_7d, s - first(s) OVER w AS a_sum_7d, near - first(near) OVER w AS a_near_threshold_7d,
         n - first(n) OVER m AS a_count_30d, s - first(s) OVER m AS a_sum_30d, squares - first(squares) OVER m AS squares_30d
-    FROM {recent}
+    FROM recent
     WINDOW w AS (PARTITION BY account_id ORDER BY day RANGE BETWEEN 6 PRECEDING AND CURRENT ROW),
         m AS (PARTITION BY account_id ORDER BY day RANGE BETWEEN 29 PRECEDING AND CURRENT ROW)"""
 """7 and 30 days go by UTC days: a running total less what it was at the start of the window's first day. Spark adds up a sliding frame
@@ -50,7 +50,7 @@ USUAL: Final = """
     FROM (SELECT *, coalesce(a_ratio_mean_30d <= 2.5, true) AS ordinary FROM (SELECT *,
         CASE WHEN a_sum_30d > 0 THEN CAST(amount AS DOUBLE) * a_count_30d / a_sum_30d END AS a_ratio_mean_30d,
         CASE WHEN a_count_30d >= 3 AND spread > 0 THEN (CAST(a_count_30d AS DOUBLE) * amount - a_sum_30d) / sqrt(spread) END AS a_zscore_30d
-        FROM (SELECT *, a_count_30d * squares_30d - CAST(a_sum_30d AS DOUBLE) * a_sum_30d AS spread FROM {daily})))
+        FROM (SELECT *, a_count_30d * squares_30d - CAST(a_sum_30d AS DOUBLE) * a_sum_30d AS spread FROM daily)))
     WINDOW w AS (PARTITION BY account_id ORDER BY day RANGE BETWEEN 7 PRECEDING AND 1 PRECEDING),
         m AS (PARTITION BY account_id ORDER BY day RANGE BETWEEN 37 PRECEDING AND 1 PRECEDING)"""
 """What is usual, by whole days; the product learns it row by row, which a window can't."""
@@ -65,18 +65,18 @@ OF_ACCOUNT: Final = (
 SIDES: Final = f"""
     SELECT stack(2, party_id, 1L, amount, a_new_party, {", ".join("NULL" for _ in OF_ACCOUNT)},
         'c:' || account_id, 0L, 0L, false, {", ".join(OF_ACCOUNT)}) AS (key, c, v, first_time, {", ".join(OF_ACCOUNT)}),
-        transaction_id, t, day, true AS fresh FROM {{usual}} WHERE fresh"""
+        transaction_id, t, day, true AS fresh FROM usual WHERE fresh"""
 """A move adds to the history of its party, and asks what its account received: both are rows of a key."""
 
 SIDES_BEFORE: Final = """
     SELECT party_id AS key, 1L AS c, coalesce(amount_base_minor, 0L) AS v, a_new_party AS first_time, transaction_id,
-        unix_micros(event_time) AS t, CAST(datediff(event_date, DATE'1970-01-01') AS INT) AS day, false AS fresh FROM {before}"""
+        unix_micros(event_time) AS t, CAST(datediff(event_date, DATE'1970-01-01') AS INT) AS day, false AS fresh FROM before"""
 
 PARTY_RECENT: Final = f"""
     SELECT *, sum(c) OVER h AS count_1h, sum(v) OVER h AS sum_1h, sum(c) OVER d AS count_24h, sum(v) OVER d AS sum_24h,
         count_if(first_time) OVER d AS new_24h, max(CASE WHEN c = 1 THEN t END) OVER b AS last_t,
         coalesce(sum(c) OVER b, 0L) AS n, coalesce(sum(v) OVER b, 0L) AS s
-    FROM {{sides}}
+    FROM sides
     WINDOW h AS (PARTITION BY key ORDER BY t RANGE BETWEEN {HOUR}L PRECEDING AND 1L PRECEDING),
         d AS (PARTITION BY key ORDER BY t RANGE BETWEEN {DAY}L PRECEDING AND 1L PRECEDING),
         b AS (PARTITION BY key ORDER BY t ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"""
@@ -84,7 +84,7 @@ PARTY_RECENT: Final = f"""
 PARTY_DAILY: Final = """
     SELECT *, n - first(n) OVER w AS count_7d, s - first(s) OVER w AS sum_7d,
         n - first(n) OVER m AS count_30d, s - first(s) OVER m AS sum_30d
-    FROM {recent}
+    FROM recent
     WINDOW w AS (PARTITION BY key ORDER BY day RANGE BETWEEN 6 PRECEDING AND CURRENT ROW),
         m AS (PARTITION BY key ORDER BY day RANGE BETWEEN 29 PRECEDING AND CURRENT ROW)"""
 
@@ -99,4 +99,4 @@ BEHAVIOUR: Final = f"""
     SELECT transaction_id, {", ".join(f"max({name}) AS {name}" for name in OF_ACCOUNT)},
         {", ".join(f"max(CASE WHEN c = 1 THEN {sql} END) AS {name}" for name, sql in _OURS.items())},
         {", ".join(f"max(CASE WHEN c = 0 THEN {sql} END) AS {name}" for name, sql in _ASKED.items())}
-    FROM {{daily}} WHERE fresh GROUP BY transaction_id"""
+    FROM daily WHERE fresh GROUP BY transaction_id"""
