@@ -13,7 +13,7 @@ from lakewarden.engines.spark import parcels, parts
 from lakewarden.engines.spark.columns import spark_schema, to_arrow
 from lakewarden.engines.spark.sending import send
 from lakewarden.flow.stages import Derived
-from lakewarden.tables import TABLES
+from lakewarden.tables import LINEAGE, RUN_COLUMNS, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,8 +77,9 @@ class SparkOutcome:
         frames = [parcels.frame_of(data) for data in found]
         if frames:
             return pl.concat(frames).sort("seq")
-        name = next(name for name, one in PARTS.items() if one == part)
-        return TABLES[name].schema.to_frame()
+        spec = next(TABLES[name] for name, one in PARTS.items() if one == part)
+        later = {*LINEAGE, *RUN_COLUMNS}  # what `complete` adds
+        return pl.Schema({name: dtype for name, dtype in spec.columns.items() if name not in later}).to_frame()
 
     def _checks(self) -> pl.DataFrame:
         return parts.checks_of(self._collected(parts.CHECKED))
