@@ -23,6 +23,7 @@ import kafka
 import latency
 import memory
 import replay
+import spark
 import throughput
 from row import Row
 
@@ -112,6 +113,7 @@ def benchmarks(scratch: Path) -> dict[str, Callable[[], list[Row] | list[dict[st
         "replay": replays,
         "memory": memories,
         "handbook": lambda: handbook_rows(scratch),
+        "spark": lambda: spark.run(scratch),
     }
 
 

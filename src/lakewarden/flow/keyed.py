@@ -57,6 +57,11 @@ class Keyed:
             np.zeros(META, np.int64),
         )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Own all arrays: unpickled ones lie in the pickle's bytes and could not grow."""
+        self.__dict__.update(state)
+        self.store = Store(*(array if array.flags.owndata else array.copy() for array in self.store))
+
     @property
     def keys(self) -> int:
         """How many keys are remembered."""

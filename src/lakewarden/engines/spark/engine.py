@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SMALL_ROWS: Final = 25_000
+"""Rows of a table that this process fetches and writes itself: a commit of Spark's takes longer than that, however few they are."""
+
 READ_ROWS: Final = 2_000_000
 """Places of a stretch whose rows of bronze, without their bodies, are held by the driver at a time."""
 
@@ -204,12 +207,17 @@ class SparkEngine(LakeEngine):
         """See `Engine.write`."""
         into = self.lake.tables if tables is None else tables
         written = [name for name, part in PARTS.items() if outcome.counts[part] or tables is not None]
+        small = [name for name in written if outcome.counts[PARTS[name]] <= SMALL_ROWS]
+        frames = outcome.small_rows(small, stamp)
 
         def append(name: str) -> tuple[str, int]:
             step(f"write {name}")
+            if name in frames:
+                return name, into[name].append(frames[name], batch=number)
             return name, delta.append(outcome.rows(name, stamp), into[name], number)
 
-        versions = dict(self._writers.map(append, written))
+        versions = dict(self._writers.map(append, frames))
+        versions |= dict(append(name) for name in written if name not in frames)  # one by one: each has all cores
         if record is not None:
             versions[BRONZE.name] = into[BRONZE.name].refresh()
             step(f"write {PIPELINE_RUNS.name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,7 +13,7 @@ from lakewarden.engines.spark import parcels, parts
 from lakewarden.engines.spark.columns import spark_schema, to_arrow
 from lakewarden.engines.spark.sending import send
 from lakewarden.flow.stages import Derived
-from lakewarden.tables import LINEAGE, RUN_COLUMNS, TABLES
+from lakewarden.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +45,8 @@ class SparkOutcome:
         return self._passed.left.filter(f.col("kind").isin(*kinds))
 
     def rows(self, name: str, stamp: Stamp) -> DataFrame:
-        """The rows of a table, complete."""
+        """The rows of a table, complete, where they are."""
         made, spec = self.parcels(PARTS[name]).select("parcel"), TABLES[name]
-        if PARTS[name] == parts.CHECKED:  # a handful, of which each worker has only a share
-            checks = complete(name, self._checks(), stamp)
-            return made.sparkSession.createDataFrame(to_arrow(checks, spec.schema), spark_schema(spec.schema))
         sent = send(made.sparkSession, stamp)
 
         def finished(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -59,27 +56,33 @@ class SparkOutcome:
 
         return made.mapInArrow(finished, spark_schema(spec.schema))
 
+    def small_rows(self, names: Sequence[str], stamp: Stamp) -> dict[str, pl.DataFrame]:
+        """The rows of tables that have few, complete, brought here at once."""
+        if not names:
+            return {}
+        found = self._frames(*(PARTS[name] for name in names))
+        return {name: complete(name, found[PARTS[name]], stamp) for name in names}
+
     def silver(self) -> DataFrame:
         """The parcels of silver's rows, for whoever derives behind them."""
         return self.parcels(parts.SILVER_ROWS)
 
     def collect(self) -> Derived:
         """Bring all rows here, each frame in `seq` order."""
-        frames = {part: self._collected(part) for part in PARTS.values() if part != parts.CHECKED}
-        return Derived(dq_results=self._checks(), seconds=self.seconds, **frames)
+        return Derived(seconds=self.seconds, **self._frames(*PARTS.values()))
 
     def close(self) -> None:
         """Let Spark forget the rows."""
         self._passed.close()
 
-    def _collected(self, part: str) -> pl.DataFrame:
-        found = self.parcels(part).select("parcel").toArrow().column("parcel").to_pylist()
-        frames = [parcels.frame_of(data) for data in found]
-        if frames:
-            return pl.concat(frames).sort("seq")
-        spec = next(TABLES[name] for name, one in PARTS.items() if one == part)
-        later = {*LINEAGE, *RUN_COLUMNS}  # what `complete` adds
-        return pl.Schema({name: dtype for name, dtype in spec.columns.items() if name not in later}).to_frame()
-
-    def _checks(self) -> pl.DataFrame:
-        return parts.checks_of(self._collected(parts.CHECKED))
+    def _frames(self, *names: str) -> dict[str, pl.DataFrame]:
+        """Rows by part; of what each rule found, only the workers' shares are there before."""
+        found: dict[str, list[pl.DataFrame]] = {name: [] for name in names}
+        for kind, data in zip(*(column.to_pylist() for column in self.parcels(*names).select("kind", "parcel").toArrow()), strict=True):
+            found[kind].append(parcels.frame_of(data))
+        frames = {}
+        for name, some in found.items():
+            table = next(table for table, part in PARTS.items() if part == name)
+            rows = pl.concat(some).sort("seq", maintain_order=True) if some else TABLES[table].schema.to_frame()
+            frames[name] = parts.checks_of(rows) if name == parts.CHECKED and some else rows
+        return frames

@@ -83,5 +83,5 @@ def _pieces(content: object) -> Iterator[tuple[int, bytes]]:
             piece.write_ipc_stream(out, compression=_CODEC)
             yield piece.height, out.getvalue()
         return
-    plain = pickle.dumps(content, protocol=4)  # of 5, arrays come back as views that can't grow
+    plain = pickle.dumps(content, protocol=4)  # of 5, each array would hold on to the whole
     yield 0, b"S" + len(plain).to_bytes(8, "big") + pa.compress(plain, codec=_CODEC, asbytes=True)
