@@ -123,7 +123,7 @@ def prepared(scratch: Path, events: int) -> tuple[Path, Path]:
     return simulation, lake_path
 
 
-def run(scratch: Path, events: int = 400_000) -> list[Row]:
+def run(scratch: Path, events: int = 200_000) -> list[Row]:
     """All ways, from files and from a topic; rows for `latest.json`."""
     try:
         import kafka

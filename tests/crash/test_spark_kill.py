@@ -29,6 +29,9 @@ STEPS = [
 ]
 """Of a recovery with the micro-batch that was begun, and of the next one."""
 
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
+"""For a Java process that lives for seconds."""
+
 PROGRAM = Path(__file__).with_name("killed_spark.py")
 SECONDS = 280
 
@@ -43,7 +46,10 @@ def spark_there() -> None:
 
 
 def stream(lake: Path, source: str, step: str, nth: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, str(PROGRAM), str(lake), source, step, str(nth)], stderr=subprocess.PIPE)
+    few = {"LAKEWARDEN_SPARK_CORES": "1", "LAKEWARDEN_SPARK_MEMORY": "1g", "JAVA_TOOL_OPTIONS": QUICK}
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(lake), source, step, str(nth)], stderr=subprocess.PIPE, env={**os.environ, **few}
+    )
 
 
 def ended(process: subprocess.Popen[bytes]) -> None:
