@@ -13,7 +13,7 @@ from lakewarden.engines.spark import parcels, parts
 from lakewarden.engines.spark.columns import spark_schema, to_arrow
 from lakewarden.engines.spark.sending import send
 from lakewarden.flow.stages import Derived
-from lakewarden.tables import TABLES
+from lakewarden.tables import LINEAGE, RUN_COLUMNS, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +83,12 @@ class SparkOutcome:
         frames = {}
         for name, some in found.items():
             table = next(table for table, part in PARTS.items() if part == name)
-            rows = pl.concat(some).sort("seq", maintain_order=True) if some else TABLES[table].schema.to_frame()
+            rows = pl.concat(some).sort("seq", maintain_order=True) if some else _nothing(table)
             frames[name] = parts.checks_of(rows) if name == parts.CHECKED and some else rows
         return frames
+
+
+def _nothing(name: str) -> pl.DataFrame:
+    """No rows of a table as the stages make them: without what `complete` adds."""
+    later = {*LINEAGE, *RUN_COLUMNS}
+    return pl.Schema({column: dtype for column, dtype in TABLES[name].columns.items() if column not in later}).to_frame()
