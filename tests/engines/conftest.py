@@ -6,6 +6,7 @@ second however few the rows are, so lakes are few and small, and what several te
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
@@ -40,6 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
+            item.add_marker(pytest.mark.timeout(900))  # some begin with Spark's start and a lake, and machines may be busy
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +92,14 @@ def engine(request: pytest.FixtureRequest) -> str:
 def open_on(engine: str) -> Callable[[Path], lakewarden.Lake]:
     """Opens a lake on the engine at hand."""
     return lambda path: lakewarden.open(path, engine=engine)
+
+
+@contextlib.contextmanager
+def written_by_spark(rows: int) -> Iterator[None]:
+    """Tables with more rows than so many in a micro-batch are written by Spark; it usually takes many more until it is worth while."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lakewarden.engines.spark.engine.SMALL_ROWS", rows)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,17 @@ import lakewarden
 from lakewarden.tables import PIPELINE_RUNS
 from makers.rows import assert_same_lake
 
-from .conftest import DAYS
+from .conftest import DAYS, written_by_spark
 
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory, open_on, unstreamed, simulated) -> lakewarden.Lake:
-    """The two days in two micro-batches, where the reference has four."""
+    """The two days in two micro-batches, where the reference has four; Spark writes the larger tables, its driver the others."""
     path = tmp_path_factory.mktemp("by_engine") / "lake"
     shutil.copytree(unstreamed, path)
     lake = open_on(path)
-    report = lake.stream(simulated, once=True, batch_rows=1100)
+    with written_by_spark(300):
+        report = lake.stream(simulated, once=True, batch_rows=1100)
     assert (report.ok, report.batches, report.warnings) == (True, 2, ())
     return lake
 
@@ -28,10 +29,11 @@ def test_every_table_has_the_rows_of_the_reference(lake, streamed):
     assert_same_lake(lake, streamed)
 
 
-@pytest.mark.parametrize("day", DAYS)
-def test_nothing_is_lost_or_doubled(lake, day):
-    statement = lake.conserve(day)
+def test_nothing_is_lost_or_doubled(lake):
+    """The later date by the engine itself; the embedded one says the same of both."""
+    statement = lake.conserve(DAYS[1])
     assert statement.ok, statement
+    assert all(lakewarden.open(lake.house.store.root).conserve(day).ok for day in DAYS)
 
 
 def test_run_records_count_what_the_tables_have(lake, streamed):
