@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import shutil
 import threading
@@ -244,26 +245,52 @@ class SparkTopic(KafkaSource):
             shutil.rmtree(self._checkpoint, ignore_errors=True)
 
 
+PRINCIPAL: Final = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+"""What names a service principal, as azure-identity reads it too."""
+
+
 def java_options(connection: Mapping[str, Any], uri: str) -> dict[str, str]:
     """librdkafka's settings as Spark's Kafka source takes them. They hold secrets: they go to Spark and nowhere else.
 
     Raises:
-        ConfigurationError: the sign-in can't be had in Java without code of its own.
+        ConfigurationError: Java's client can't sign in that way.
     """
     found = {"kafka.bootstrap.servers": str(connection["bootstrap.servers"])}
     for ours, theirs in SAME.items():
         if ours in connection:
             found[f"kafka.{theirs}"] = str(connection[ours])
+    # as Databricks' runtime has it
+    package = "kafkashaded.org.apache.kafka" if os.environ.get("DATABRICKS_RUNTIME_VERSION") else "org.apache.kafka"
+    security = f"{package}.common.security"
     if found.get("kafka.sasl.mechanism") == "OAUTHBEARER":
-        raise ConfigurationError(
-            f"Spark can't sign in to {uri} by azure-identity.",
-            state="nothing was read",
-            next=f"name a connection string ({CONNECTION_VARIABLE} or --source-config), or stream with --engine embedded",
-        )
-    if "sasl.username" in connection:
+        found |= _principal(security, str(connection["bootstrap.servers"]), uri)
+    elif "sasl.username" in connection:
         module = "plain.PlainLoginModule" if found.get("kafka.sasl.mechanism") == "PLAIN" else "scram.ScramLoginModule"
-        user, word = (str(connection[name]).replace("\\", "\\\\").replace('"', '\\"') for name in ("sasl.username", "sasl.password"))
-        found["kafka.sasl.jaas.config"] = f'org.apache.kafka.common.security.{module} required username="{user}" password="{word}";'
+        named = _jaas(username=str(connection["sasl.username"]), password=str(connection["sasl.password"]))
+        found["kafka.sasl.jaas.config"] = f"{security}.{module} required {named};"
     if "ssl.ca.location" in connection:
         found |= {"kafka.ssl.truststore.type": "PEM", "kafka.ssl.truststore.location": str(connection["ssl.ca.location"])}
     return found
+
+
+def _principal(security: str, bootstrap: str, uri: str) -> dict[str, str]:
+    """Sign in as a service principal, by the client's own means (RFC 6749, client credentials); other identities need code in Java."""
+    tenant, client, secret = (os.environ.get(name) for name in PRINCIPAL)
+    if not (tenant and client and secret):
+        raise ConfigurationError(
+            f"Spark can't sign in to {uri}: its Java client takes a connection string or a service principal.",
+            state="nothing was read",
+            next=f"set {', '.join(PRINCIPAL)}, or {CONNECTION_VARIABLE}; or stream with --engine embedded",
+        )
+    scope = f"https://{bootstrap.split(',', maxsplit=1)[0].partition(':')[0]}/.default"
+    return {
+        "kafka.sasl.login.callback.handler.class": f"{security}.oauthbearer.secured.OAuthBearerLoginCallbackHandler",
+        "kafka.sasl.oauthbearer.token.endpoint.url": f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
+        "kafka.sasl.jaas.config": f"{security}.oauthbearer.OAuthBearerLoginModule required "
+        f"{_jaas(clientId=client, clientSecret=secret, scope=scope)};",
+    }
+
+
+def _jaas(**named: str) -> str:
+    quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in named.items()}
+    return " ".join(f'{name}="{value}"' for name, value in quoted.items())
