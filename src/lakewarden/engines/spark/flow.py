@@ -123,7 +123,7 @@ def run(bronze: DataFrame, state: DataFrame | None, shared: Sent[parts.Shared], 
     return Passed(admitted, recognised, remembered, concluded)
 
 
-PARTS: Final = ("admitted", "recognised", "remembered", "concluded")
+PARTS_IN_ORDER: Final = ("admitted", "recognised", "remembered", "concluded")
 
 
 def worked(passed: Passed, timer: Callable[[], float]) -> tuple[dict[str, int], dict[str, float]]:
@@ -132,7 +132,7 @@ def worked(passed: Passed, timer: Callable[[], float]) -> tuple[dict[str, int], 
 
     counts: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    for part in PARTS:
+    for part in PARTS_IN_ORDER:
         started = timer()
         for kind, rows in getattr(passed, part).groupBy("kind").agg(f.sum("rows")).collect():
             counts[kind] = counts.get(kind, 0) + int(rows)

@@ -44,6 +44,9 @@ LOCAL: Final[Mapping[str, str]] = {
 PACKAGES: Final = "io.delta:delta-spark_4.1_2.13:4.4.0,org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1"
 """What Spark gets from Maven Central by itself where no jars were brought (`scripts/spark-jars.txt` pins them)."""
 
+LOG: Final = "spark.log"
+"""In a session's folder: what Java and the workers have to say."""
+
 JARS: Final = "LAKEWARDEN_SPARK_JARS"
 MEMORY: Final = "LAKEWARDEN_SPARK_MEMORY"
 CORES: Final = "LAKEWARDEN_SPARK_CORES"
@@ -130,8 +133,10 @@ def local_session(
     builder = SparkSession.builder.master(f"local[{cores}]").appName("lakewarden")
     for name, value in asked.items():
         builder = builder.config(name, value)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        made = builder.getOrCreate()
+        with _stderr_to(folder / LOG):
+            made = builder.getOrCreate()
     except (PySparkException, OSError) as error:
         raise ConfigurationError(
             f"Spark can't be started: {str(error).splitlines()[0]}",
@@ -140,6 +145,25 @@ def local_session(
         ) from None
     check_session(made)
     return made
+
+
+@contextlib.contextmanager
+def _stderr_to(file: Path) -> Iterator[None]:
+    """Processes that start meanwhile write to a file instead of our stderr, for as long as they live.
+
+    Ours is read by people and scripts; Java and Spark's workers warn and trace on it. With LAKEWARDEN_DEBUG=1 they may.
+    """
+    if os.environ.get("LAKEWARDEN_DEBUG") == "1":
+        yield
+        return
+    kept, log = os.dup(2), os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    os.dup2(log, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(log)
 
 
 def stop(made: SparkSession) -> None:
