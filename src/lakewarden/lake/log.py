@@ -14,7 +14,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -106,6 +106,12 @@ class DeltaLog:
                 self._head = applied(self._head, [json.loads(line) for line in entry.splitlines() if line])
             self._seen = clocks()
             return self._head
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else in this process commits meanwhile: for another writer of this process that doesn't create entries by name alone."""
+        with self._lock:
+            yield
 
     def check(self) -> None:
         """Look at the newest version known here.

@@ -42,6 +42,7 @@ def read(session: SparkSession, table: LakeTable, version: int | None = None) ->
     Raises:
         StaleVersionError: the version's log entries have been cleaned away.
     """
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     reader = session.read.format("delta")
@@ -49,7 +50,7 @@ def read(session: SparkSession, table: LakeTable, version: int | None = None) ->
         reader = reader.option("versionAsOf", version)
     try:
         return reader.load(address(table.uri))
-    except PySparkException as error:
+    except (PySparkException, Py4JError) as error:
         if version is not None:
             raise StaleVersionError(
                 f"Version {version} of {table.spec.name} can't be opened any more.", next="run the command again"
@@ -63,6 +64,7 @@ def append(rows: DataFrame, table: LakeTable, number: int) -> int:
     Raises:
         StorageError: Spark could not write them.
     """
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     table.refresh()
@@ -70,8 +72,9 @@ def append(rows: DataFrame, table: LakeTable, number: int) -> int:
         return table.version
     writer = rows.write.format("delta").mode("append").option("txnAppId", APPLICATION).option("txnVersion", number)
     try:
-        writer.save(address(table.uri))
-    except PySparkException as error:
+        with table.log.held():  # in a local folder Delta looks whether an entry is there and then renames its own over it
+            writer.save(address(table.uri))
+    except (PySparkException, Py4JError) as error:
         if table.refresh() and table.last_batch() >= number:
             return table.version  # somebody else wrote the very rows meanwhile
         raise _failed(f"write {table.spec.name}", error) from error

@@ -122,7 +122,9 @@ class SparkTopic(KafkaSource):
     @property
     def exhausted(self) -> bool:
         """True when everything was read once."""
-        return self._once and self._query is not None and not self._query.isActive and self._handed.empty() and not self._moved
+        query = self._query
+        ended = query is not None and not query.isActive and query.exception() is None  # why one failed, `read` tells
+        return self._once and ended and self._handed.empty() and not self._moved
 
     def read(self, max_rows: int, max_seconds: float) -> TopicChunk | None:  # type: ignore[override]  # chunks are the engine's own
         """The next micro-batch of the query, once the one before is in bronze; None if there is none now.
