@@ -207,7 +207,8 @@ class SparkEngine(LakeEngine):
         """See `Engine.write`."""
         into = self.lake.tables if tables is None else tables
         written = [name for name, part in PARTS.items() if outcome.counts[part] or tables is not None]
-        small = [name for name in written if outcome.counts[PARTS[name]] <= SMALL_ROWS]
+        # what each rule found is a handful of rows, of which every task has only a share
+        small = [name for name in written if PARTS[name] == parts.CHECKED or outcome.counts[PARTS[name]] <= SMALL_ROWS]
         frames = outcome.small_rows(small, stamp)
 
         def append(name: str) -> tuple[str, int]:
