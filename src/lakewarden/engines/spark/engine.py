@@ -217,8 +217,8 @@ class SparkEngine(LakeEngine):
                 return name, into[name].append(frames[name], batch=number)
             return name, delta.append(outcome.rows(name, stamp), into[name], number)
 
-        versions = dict(self._writers.map(append, frames))
-        versions |= dict(append(name) for name in written if name not in frames)  # one by one: each has all cores
+        versions = dict(append(name) for name in written if name not in frames)  # one by one: each has all cores
+        versions |= dict(self._writers.map(append, frames))
         if record is not None:
             versions[BRONZE.name] = into[BRONZE.name].refresh()
             step(f"write {PIPELINE_RUNS.name}")
