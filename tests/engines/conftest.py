@@ -32,8 +32,10 @@ QUICK = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData",
     "spark.sql.adaptive.enabled": "false",
     "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
-"""For tables of a few rows: no compiling for the long run, no planning again, logs read in one piece."""
+"""For tables of a few rows: no compiling for the long run, neither by Java nor by Spark, and logs read in one piece."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

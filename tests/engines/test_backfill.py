@@ -23,12 +23,12 @@ class BroughtIn:
     backfill_id: str
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def banked(tmp_path_factory) -> Path:
     return bank(tmp_path_factory.mktemp("history"), customers=100, events_per_day=200)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def brought_in_on(tmp_path_factory, banked) -> Callable[[str], BroughtIn]:
     """Brings the history in on an engine, in two chunks; once on each."""
     made: dict[str, BroughtIn] = {}
@@ -50,7 +50,7 @@ def brought_in_on(tmp_path_factory, banked) -> Callable[[str], BroughtIn]:
     return bring
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def here(brought_in_on, engine) -> BroughtIn:
     return brought_in_on(engine)
 
@@ -81,4 +81,4 @@ def test_an_undo_leaves_what_was_there(here, open_on, tmp_path, banked):
     assert lake.backfill_undo(here.backfill_id, "it was only tried").data["state"] == "undone"
     before = lakewarden.open(banked / "lake")
     assert_alike(TABLES[SILVER.name], lake.table(SILVER.name).collect(), before.table(SILVER.name).collect())
-    assert lake.verify(LIVE_FROM).ok
+    assert lakewarden.open(tmp_path / "lake").verify(LIVE_FROM).ok

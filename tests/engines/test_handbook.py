@@ -18,7 +18,7 @@ DATA = Path(os.environ.get("LAKEWARDEN_DATA", ROOT.parent / "shared" / "data")) 
 pytestmark = pytest.mark.skipif(not DATA.is_file(), reason=f"the Handbook's transactions aren't here: {DATA}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def some(tmp_path_factory) -> Path:
     """Of every thirtieth customer, what comes first: so that accounts and terminals have a past."""
     path = tmp_path_factory.mktemp("handbook") / "handbook.parquet"

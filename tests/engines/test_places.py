@@ -16,7 +16,7 @@ from makers.rows import both
 NARROW = [name for name in BRONZE.columns if name != "body"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def changed(tmp_path_factory, unstreamed, simulated) -> lakewarden.Lake:
     """A lake whose release became another one between two micro-batches."""
     path = tmp_path_factory.mktemp("changed") / "lake"
