@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 
 import components
@@ -34,6 +34,7 @@ RESULTS = HERE / "results" / "latest.json"
 TABLE = HERE.parent / "docs" / "benchmarks.md"
 EVENTS = 2_000_000
 MILLION_CUSTOMERS = 980_000
+PACKAGES = ("lakewarden", "polars", "confluent-kafka", "deltalake", "numpy", "numba", "catboost", "mlflow-skinny", "pyspark", "delta-spark")
 
 
 def circumstances() -> dict[str, str]:
@@ -42,11 +43,11 @@ def circumstances() -> dict[str, str]:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
     )
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    packages = ("lakewarden", "polars", "confluent-kafka", "deltalake", "numpy", "numba", "catboost", "mlflow-skinny")
+    installed = {found.name: found.version for found in distributions()}
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} cores ({model or platform.processor()}), {memory_gb:.0f} GB, Python {platform.python_version()}",
-        "versions": ", ".join(f"{name} {version(name)}" for name in packages),
+        "versions": ", ".join(f"{name} {installed[name]}" for name in PACKAGES if name in installed),
     }
 
 

@@ -12,6 +12,7 @@ import shutil
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ MICRO_BATCH = 20_000
 BATCH = 200_000
 PARTITIONS = 4
 MEMORY = "3g"
-TUNED = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.cache.maxEntries": "2000"}
+TUNED = {"spark.sql.adaptive.enabled": "true"}
+"""What a job of wide rows wants otherwise than ours."""
+
 WARMING = 2
-"""Whole runs before the one that counts: Java goes on compiling for that long."""
+"""Whole runs before the one that counts, whichever way: Java goes on compiling for that long."""
 
 
 class Peak:
@@ -58,25 +61,20 @@ class Peak:
 
 
 def by_lakewarden(engine: str, source: str, lake_path: Path, simulation: Path) -> dict[str, Any]:
-    """A stream until the source is exhausted; with Spark some whole ones before it."""
+    """A stream until the source is exhausted; some whole ones before it, in the same process."""
     import lakewarden
     from lakewarden.engines.spark import session
 
-    def measured() -> dict[str, Any]:
-        ours = lakewarden.open(lake_path, engine=engine)
-        topic = source.startswith("kafka")
-        return ours.stream(source, once=True, batch_rows=MICRO_BATCH if topic else BATCH).to_dict()
-
-    if engine == "embedded":
-        return measured()
-    with session.session():  # it stays for all that is opened meanwhile
+    with session.session() if engine == "spark" else nullcontext():  # it stays for all that is opened meanwhile
         started = time.monotonic()
         for number in range(WARMING):
             warm = lake_path.with_name(f"{lake_path.name}-warm-{number}")
             shutil.copytree(lake_path, warm)
             lakewarden.open(warm, engine=engine).stream(simulation, once=True, batch_rows=BATCH)
             shutil.rmtree(warm)
-        return {**measured(), "warming_seconds": time.monotonic() - started}
+        warming, topic = time.monotonic() - started, source.startswith("kafka")
+        told = lakewarden.open(lake_path, engine=engine).stream(source, once=True, batch_rows=MICRO_BATCH if topic else BATCH)
+        return {**told.to_dict(), "warming_seconds": warming}
 
 
 def by_hand(source: str, lake_path: Path, simulation: Path, out: Path, cores: int) -> dict[str, Any]:
@@ -103,7 +101,8 @@ def by_hand(source: str, lake_path: Path, simulation: Path, out: Path, cores: in
 
 
 def measure(way: str, source: str, lake: str, simulation: str, cores: str) -> None:
-    """One measurement, as a line of JSON."""
+    """One measurement on so many cores of the machine, as a line of JSON."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])  # Java's compiler and collector would use the others
     folder = Path(lake)
     with Peak() as peak:
         if way == "by hand":

@@ -37,9 +37,13 @@ LOCAL: Final[Mapping[str, str]] = {
     "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
     "spark.sql.adaptive.enabled": "false",
     "spark.scheduler.mode": "FAIR",
+    "spark.sql.codegen.cache.maxEntries": "2000",
     "spark.executorEnv.POLARS_MAX_THREADS": "1",
 }
-"""For local folders and few cores: no checksum files beside ours, which others would not keep up; tasks as planned, one core each."""
+"""For local folders and few cores: no checksum files beside ours, which others would not keep up; tasks as planned, one core each.
+
+Of generated code Spark remembers 100 pieces; a micro-batch with Delta's own queries has more, and would compile them again each time.
+"""
 
 PACKAGES: Final = "io.delta:delta-spark_4.1_2.13:4.4.0,org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1"
 """What Spark gets from Maven Central by itself where no jars were brought (`scripts/spark-jars.txt` pins them)."""
