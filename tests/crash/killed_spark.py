@@ -11,11 +11,13 @@ import signal
 import sys
 
 import lakewarden
-from lakewarden.engines.spark import delta
+from lakewarden.engines.spark import delta, engine
 from lakewarden.engines.spark.engine import SparkEngine
 from lakewarden.lake.lakehouse import Lakehouse
 
 BATCH_ROWS = 60
+BY_SPARK = 20
+"""More rows than that of a table are written by Spark, where the kill is behind a table that it wrote."""
 
 
 def main(lake_path: str, source: str, wanted: str, nth: str) -> None:
@@ -28,6 +30,8 @@ def main(lake_path: str, source: str, wanted: str, nth: str) -> None:
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    if wanted == "a table is written":
+        engine.SMALL_ROWS = BY_SPARK
     SparkEngine.write = functools.partialmethod(SparkEngine.write, step=step)
     append, publish = delta.append, Lakehouse.publish
 

@@ -29,8 +29,8 @@ STEPS = [
 ]
 """Of a recovery with the micro-batch that was begun, and of the next one."""
 
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
-"""For a Java process that lives for seconds."""
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -XX:ReservedCodeCacheSize=128m"
+"""For a Java process that lives for seconds; the quick compiler's code is larger."""
 
 PROGRAM = Path(__file__).with_name("killed_spark.py")
 SECONDS = 280
@@ -82,7 +82,7 @@ def test_a_driver_killed_at_every_step_loses_and_doubles_nothing(spark_there, ka
             process.kill()
         ended(process)
         killed += process.returncode == -signal.SIGKILL
-    assert killed >= KILLS * 0.8, "most of them were killed on the way"
+    assert killed == KILLS, "each was killed on the way"
 
     assert lake.stream(source, once=True).ok  # the other engine takes over what was left undone
     bronze = lake.table(BRONZE.name).select("seq", "source_partition", "source_offset", "event_date").collect()

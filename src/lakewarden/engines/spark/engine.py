@@ -40,7 +40,10 @@ SMALL_ROWS: Final = 25_000
 """Rows of a table that this process fetches and writes itself: a commit of Spark's takes longer than that, however few they are."""
 
 READ_ROWS: Final = 2_000_000
-"""Places of a stretch whose rows of bronze, without their bodies, are held by the driver at a time."""
+"""Places of a stretch whose rows of bronze, without their bodies, are held by the driver at a time, at most."""
+
+SHARD_ROWS: Final = 75_000
+"""Of these, places for each shard: what the stages make of them, about 4 kB each, is held by Java until it is compared or written."""
 
 NARROW: Final = pl.Schema({name: dtype for name, dtype in BRONZE.columns.items() if name != "body"})
 """What the driver holds of events."""
@@ -84,9 +87,9 @@ class SparkEngine(LakeEngine):
     def events_between(self, first_seq: int, last_seq: int) -> Iterator[Events]:
         """See `Engine.events_between`."""
         snapshot = self.lake.snapshot((BRONZE.name,))
-        bronze = self._at(snapshot, BRONZE)
-        for start in range(first_seq, last_seq + 1, READ_ROWS):
-            end = min(start + READ_ROWS - 1, last_seq)
+        bronze, most = self._at(snapshot, BRONZE), min(READ_ROWS, SHARD_ROWS * len(self._shards))
+        for start in range(first_seq, last_seq + 1, most):
+            end = min(start + most - 1, last_seq)
             for run in runs(self._narrow(bronze.filter(bronze["seq"].between(start, end)))):
                 within = bronze["seq"].between(int(run["seq"][0]), int(run["seq"][-1]))
                 yield Events(run, bronze.filter(within))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakewarden.errors import ConfigurationError
+from lakewarden.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -37,12 +38,13 @@ LOCAL: Final[Mapping[str, str]] = {
     "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
     "spark.sql.adaptive.enabled": "false",
     "spark.scheduler.mode": "FAIR",
-    "spark.sql.codegen.cache.maxEntries": "2000",
+    "spark.sql.codegen.cache.maxEntries": "500",
     "spark.executorEnv.POLARS_MAX_THREADS": "1",
 }
 """For local folders and few cores: no checksum files beside ours, which others would not keep up; tasks as planned, one core each.
 
-Of generated code Spark remembers 100 pieces; a micro-batch with Delta's own queries has more, and would compile them again each time.
+Of generated code Spark remembers 100 pieces. A micro-batch with Delta's own queries has about 130 that come again, which would be compiled
+again each time, and 8 that are new with each.
 """
 
 PACKAGES: Final = "io.delta:delta-spark_4.1_2.13:4.4.0,org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1"
@@ -50,6 +52,9 @@ PACKAGES: Final = "io.delta:delta-spark_4.1_2.13:4.4.0,org.apache.spark:spark-sq
 
 LOG: Final = "spark.log"
 """In a session's folder: what Java and the workers have to say."""
+
+OUT_OF_MEMORY: Final = 52
+"""The exit code of Spark's Java process that had no memory left."""
 
 JARS: Final = "LAKEWARDEN_SPARK_JARS"
 MEMORY: Final = "LAKEWARDEN_SPARK_MEMORY"
@@ -84,11 +89,20 @@ def session() -> Iterator[SparkSession]:
         yield there
         return
     with tempfile.TemporaryDirectory(prefix="lakewarden-spark-") as folder:
-        made = local_session(
-            jars(), Path(folder), cores=int(os.environ.get(CORES) or os.cpu_count() or 2), memory=os.environ.get(MEMORY) or "2g"
-        )
+        memory = os.environ.get(MEMORY) or "2g"
+        made = local_session(jars(), Path(folder), cores=int(os.environ.get(CORES) or os.cpu_count() or 2), memory=memory)
         try:
             yield made
+        except Exception as error:
+            code = _ended(made, error)
+            if code is None:
+                raise
+            why = ": it had no memory left" if code == OUT_OF_MEMORY else ""
+            raise StorageError(
+                f"Spark's Java process ended in the middle of the work, with exit code {code}{why}.",
+                state="what was committed stands, and what was begun is finished by the next start",
+                next=f"give Java more memory ({MEMORY}, now {memory}) or take fewer events at a time, and run the command again",
+            ) from error
         finally:
             stop(made)
 
@@ -170,17 +184,32 @@ def _stderr_to(file: Path) -> Iterator[None]:
         os.close(log)
 
 
-def stop(made: SparkSession) -> None:
-    """End a session of this process, and its Java process with it."""
-    gateway = made.sparkContext._gateway
-    made.stop()
-    gateway.shutdown()
-    if gateway.proc.stdin is not None:
-        gateway.proc.stdin.close()  # Java ends with its input
-    gateway.proc.wait(30)
-    from pyspark import SparkContext
+def _ended(made: SparkSession, error: Exception) -> int | None:
+    """The exit code of a session's Java process, None where it lives."""
+    from py4j.protocol import Py4JError
 
-    SparkContext._gateway = SparkContext._jvm = None  # else the next session would speak to the one that is gone
+    process = made.sparkContext._gateway.proc
+    if isinstance(error, Py4JError | OSError):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)  # its socket closes a little earlier
+    code: int | None = process.poll()
+    return code
+
+
+def stop(made: SparkSession) -> None:
+    """End a session of this process, and its Java process with it; one whose Java process is gone is forgotten."""
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    gateway = made.sparkContext._gateway
+    if gateway.proc.poll() is None:
+        made.stop()
+        gateway.shutdown()
+        if gateway.proc.stdin is not None:
+            gateway.proc.stdin.close()  # Java ends with its input
+        gateway.proc.wait(30)
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None  # else the next session would speak to this one
+    SparkSession._instantiatedSession = None
 
 
 def check_session(session: SparkSession) -> None:
