@@ -133,6 +133,24 @@ def test_a_state_is_carried_on_in_any_number_of_shards(spark, streamed, release,
     engine.close()
 
 
+def test_spark_keeps_the_newest_state_and_none_of_those_before(spark, streamed, release, labels):
+    """Nobody collects: not Python what names them, nor Java what it holds."""
+    engine, known = made(SPARK, streamed, labels, spark), kept_by(spark)
+    state, found = engine.state_before(0, release), []
+    for first in (0, 40, 80):
+        (events,) = engine.events_between(first, first + 39)
+        engine.derive(events, release, state, events.labels_version).close()
+        found.append(len(kept_by(spark) - known))
+    assert found == [1, 1, 1]
+    engine.close()
+
+
+def kept_by(spark) -> set[int]:
+    """What Spark stores, other than what Delta does."""
+    stored = spark.sparkContext._jsc.sc().getRDDStorageInfo()
+    return {one.id() for one in stored if not one.name().startswith("Delta")}
+
+
 def test_rows_that_were_derived_count_instead_of_those_that_are_stored(
     engine, request, streamed, release, labels, cut, middle, last, expected
 ):

@@ -18,7 +18,7 @@ from lakewarden.engines.spark import delta, flow, parts, places
 from lakewarden.engines.spark.columns import from_arrow, spark_schema, to_arrow
 from lakewarden.engines.spark.outcome import SparkOutcome
 from lakewarden.engines.spark.received import topic_bronze
-from lakewarden.engines.spark.sending import send
+from lakewarden.engines.spark.sending import Sent, send
 from lakewarden.engines.spark.state import Before, SparkState
 from lakewarden.engines.spark.topic import TopicChunk
 from lakewarden.errors import LakeError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakewarden.engines.lineage import Stamp
+    from lakewarden.flow.labels import LabelIndex
     from lakewarden.flow.release import Release
     from lakewarden.lake.lakehouse import Lakehouse, Snapshot
     from lakewarden.lake.table import LakeTable
@@ -66,6 +67,7 @@ class SparkEngine(LakeEngine):
         super().__init__(lake, monotonic)
         self.session = session
         self._shards = flow.Shards.spread(session, shards)
+        self._sent: tuple[parts.Shared, Sent[parts.Shared]] | None = None
 
     def positions(self) -> dict[str, dict[str, int]]:
         """See `Engine.positions`."""
@@ -132,12 +134,18 @@ class SparkEngine(LakeEngine):
         self, events: Events, release: Release, state: SparkState, labels_version: int, timer: Callable[[], float] | None = None
     ) -> SparkOutcome:
         """See `Engine.derive`."""
-        shared = send(self.session, parts.Shared(release, self.labels(labels_version)))
-        bronze = self._sent(events.bronze) if events.content is None else events.content
-        passed = flow.run(bronze, state.frame, shared, self._shards)
+        bronze = self._frame(events.bronze) if events.content is None else events.content
+        passed = flow.run(bronze, state.frame, self._shared(release, self.labels(labels_version)), self._shards)
         counts, seconds = flow.worked(passed, timer or self._monotonic)
         state.move_on(passed, release.settings.dedup_horizon_hours)
         return SparkOutcome(passed, counts, seconds)
+
+    def _shared(self, release: Release, labels: LabelIndex) -> Sent[parts.Shared]:
+        """What every worker needs, sent once for as long as it is the same: workers take a while to unpack it."""
+        if self._sent is None or self._sent[0].release is not release or self._sent[0].labels is not labels:
+            shared = parts.Shared(release, labels)
+            self._sent = shared, send(self.session, shared)
+        return self._sent[1]
 
     def by_places(
         self,
@@ -169,7 +177,7 @@ class SparkEngine(LakeEngine):
     def _events(self, bronze: DataFrame) -> Events:
         return Events(self._narrow(bronze), bronze)
 
-    def _sent(self, bronze: pl.DataFrame) -> DataFrame:
+    def _frame(self, bronze: pl.DataFrame) -> DataFrame:
         return self.session.createDataFrame(to_arrow(bronze.select(parts.ENTERING.names()), parts.ENTERING), spark_schema(parts.ENTERING))
 
     # --- writing ------------------------------------------------------------------------------------------------
