@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 ARROW: Final = pa.schema([("kind", pa.string()), ("shard", pa.int32()), ("rows", pa.int64()), ("parcel", pa.binary())])
 """The columns of a frame of parcels, as Arrow has them."""
 
-LARGEST_ROWS: Final = 250_000
-"""Rows of a frame that are put into one parcel: a value may not be larger than 2 GB."""
+LARGEST_BYTES: Final = 4 << 20
+"""Of a parcel, about; what is larger travels in several. Java copies a row whole, again and again, into arrays of up to twice its length:
+with parcels of 60 MB a heap of 1 GB was too small for what one of 250 MB holds."""
+
+_COMPRESSED: Final = 4
+"""How many times smaller frames become, about."""
 
 _CODEC: Final = "lz4"
 
@@ -44,7 +49,7 @@ def schema() -> StructType:
 
 
 def packed(parcels: Iterable[Parcel]) -> pa.Table:
-    """Parcels as rows; frames without rows aren't sent, and large ones in several pieces."""
+    """Parcels as rows; frames without rows aren't sent, and what is large in several pieces."""
     columns: tuple[list[str], list[int], list[int], list[bytes]] = ([], [], [], [])
     for parcel in parcels:
         for rows, data in _pieces(parcel.content):
@@ -54,9 +59,17 @@ def packed(parcels: Iterable[Parcel]) -> pa.Table:
 
 
 def unpacked(table: pa.Table) -> Iterator[Parcel]:
-    """The parcels of rows that `packed` made."""
+    """The parcels of rows that `packed` made, all of them and in any order."""
+    states: dict[tuple[str, int, bytes], dict[int, bytes]] = {}
     for kind, shard, data in zip(*(table.column(name).to_pylist() for name in ("kind", "shard", "parcel")), strict=True):
-        yield Parcel(kind, shard, frame_of(data) if data[:1] == b"F" else state_of(data))
+        if data[:1] == b"F":
+            yield Parcel(kind, shard, frame_of(data))
+            continue
+        of, number = data[1:17], int.from_bytes(data[17:21], "big")
+        states.setdefault((kind, shard, of), {})[number] = data[21:]
+    for (kind, shard, of), pieces in states.items():
+        whole = b"".join(pieces[number] for number in range(len(pieces)))
+        yield Parcel(kind, shard, pickle.loads(pa.decompress(whole, int.from_bytes(of[:8], "big"), codec=_CODEC)))
 
 
 def of_kind(parcels: Sequence[Parcel], kind: str) -> list[Any]:
@@ -69,19 +82,17 @@ def frame_of(data: bytes) -> pl.DataFrame:
     return pl.read_ipc_stream(io.BytesIO(memoryview(data)[1:]))
 
 
-def state_of(data: bytes) -> Any:  # noqa: ANN401  # whichever stage's state it is
-    """The state in a parcel."""
-    size = int.from_bytes(data[1:9], "big")
-    return pickle.loads(pa.decompress(memoryview(data)[9:], size, codec=_CODEC))
-
-
 def _pieces(content: object) -> Iterator[tuple[int, bytes]]:
     if isinstance(content, pl.DataFrame):
-        for piece in content.iter_slices(LARGEST_ROWS) if content.height else ():
+        rows = max(1, LARGEST_BYTES * _COMPRESSED * content.height // max(1, int(content.estimated_size())))
+        for piece in content.iter_slices(rows) if content.height else ():
             out = io.BytesIO(b"F")
             out.seek(1)
             piece.write_ipc_stream(out, compression=_CODEC)
             yield piece.height, out.getvalue()
         return
     plain = pickle.dumps(content, protocol=4)  # of 5, each array would hold on to the whole
-    yield 0, b"S" + len(plain).to_bytes(8, "big") + pa.compress(plain, codec=_CODEC, asbytes=True)
+    whole: bytes = pa.compress(plain, codec=_CODEC, asbytes=True)
+    of = len(plain).to_bytes(8, "big") + zlib.crc32(whole).to_bytes(8, "big")
+    for number, start in enumerate(range(0, len(whole), LARGEST_BYTES)):
+        yield 0, b"S" + of + number.to_bytes(4, "big") + whole[start : start + LARGEST_BYTES]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from lakewarden.engines.spark import parts
 from lakewarden.engines.spark.columns import from_arrow
 from lakewarden.engines.spark.flow import grouped, mapped
-from lakewarden.engines.spark.parcels import Parcel, of_kind, packed, state_of, unpacked
+from lakewarden.engines.spark.parcels import Parcel, of_kind, packed, unpacked
 from lakewarden.engines.spark.sending import send
 from lakewarden.tables import TABLES
 
@@ -79,9 +79,9 @@ def over(
 
     moving = [mapped(rows.select(*schemas[name].names()), _dealing(name, schemas[name], len(shards))) for name, rows in stored.items()]
     everything = reduce(lambda one, other: one.union(other), moving if derived is None else [*moving, derived])
-    found = grouped(everything, shards, answered).select("parcel").toArrow().column("parcel").to_pylist()
+    found = [parcel.content for parcel in unpacked(grouped(everything, shards, answered).toArrow())]
     if found:
-        return [state_of(data) for data in found]
+        return found
     nothing = {name: schema.to_frame() for name, schema in schemas.items()}
     return [function(nothing, nothing if has_outcome else {})]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import polars as pl
 import pytest
 
@@ -40,10 +42,20 @@ def test_a_row_tells_what_it_holds_and_has_the_columns_that_spark_expects():
 
 
 def test_large_frames_travel_in_pieces_in_their_order(monkeypatch):
-    monkeypatch.setattr(parcels, "LARGEST_ROWS", 2)
+    monkeypatch.setattr(parcels, "LARGEST_BYTES", ROWS.estimated_size() * 2 // 3 // parcels._COMPRESSED + 1)
     table = packed([Parcel("row", 0, ROWS)])
     assert table["rows"].to_pylist() == [2, 1]
     assert pl.concat(of_kind(list(unpacked(table)), "row")).equals(ROWS)
+
+
+def test_large_states_travel_in_pieces_and_come_whole_in_whatever_order(monkeypatch):
+    monkeypatch.setattr(parcels, "LARGEST_BYTES", 50)
+    states = {(kind, shard): Random(f"{kind}{shard}").randbytes(333) for kind in ("ids", "history") for shard in (0, 1)}
+    table = packed(Parcel(*place, state) for place, state in states.items())
+    assert table.num_rows > 4 * 6
+    assert max(len(data) for data in table["parcel"].to_pylist()) <= 50 + 21
+    mixed = table.take(Random(7).sample(range(table.num_rows), table.num_rows))
+    assert {(parcel.kind, parcel.shard): parcel.content for parcel in unpacked(mixed)} == states
 
 
 def test_frames_without_rows_are_not_sent():
