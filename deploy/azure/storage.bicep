@@ -87,7 +87,7 @@ resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2
   }
 ]
 
-// For copies of regulatory snapshots, not for the table: a table's log has to be cleaned. Nothing writes here in this version. The policy is made
+// For copies of regulatory snapshots, not for the table: a table's log has to be cleaned. The product itself writes none here. The policy is made
 // unlocked; lock it once it was tried (az storage container immutability-policy lock), after which nobody can shorten it.
 resource regulatory 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
   parent: blobs

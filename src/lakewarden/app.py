@@ -20,6 +20,7 @@ from lakewarden.allocation import give_back_large_arrays
 from lakewarden.app_backfill import Backfills
 from lakewarden.app_compact import Compactions
 from lakewarden.app_models import Models
+from lakewarden.app_snapshot import Snapshots
 from lakewarden.flow.version import code_version
 from lakewarden.lake import releases as releases_at_rest
 from lakewarden.lake.lakehouse import Lakehouse
@@ -166,7 +167,7 @@ class StreamReport:
         }
 
 
-class Lake(Backfills, Models, Compactions):
+class Lake(Backfills, Models, Snapshots, Compactions):
     """A lake and everything one can do with it; each method is the command of the same name and gives its report."""
 
     init_report: standing.Report

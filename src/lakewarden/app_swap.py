@@ -6,7 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lakewarden.app_replay import Replays
@@ -172,10 +172,17 @@ class Swaps(Replays):
         ended = self.carry_out(number, on_progress, step)
         swap.settle(self.house, journal, utc_now())
         figures: dict[str, Any] = {"point": ended.point, "swap_seconds": round(ended.seconds, 3), "tables": ended.tables}
-        state = journal.state()["state"]
-        return standing.Report(
-            {"id": journal.id, "state": state, "order": number, **figures, "receipt": self._numbered(number), "next": journal.next()}
-        )
+        told = {"id": journal.id, "state": journal.state()["state"], "order": number, **figures, "receipt": self._numbered(number)}
+        return standing.Report({**told, "due": self._due(journal.plan().dates), "next": journal.next()})
+
+    def _due(self, dates: tuple[date, date]) -> list[dict[str, str]]:
+        """The snapshots of dates that aren't what a new one would be any more."""
+        from lakewarden.operations import after
+        from lakewarden.operations.snapshot import book
+
+        stands, why = book.standing(self.house), book.outdated(self.house)
+        found = sorted(day for day in stands.keys() & why.keys() if dates[0] <= day <= dates[1])
+        return [after.FollowUp("snapshot", found[0], found[-1]).to_dict()] if found else []
 
     def carry_out(self, number: int, on_progress: OnProgress | None = None, step: Callable[[str], None] = lambda _: None) -> Done:
         """Have an order carried out: by whoever streams, or here where nobody does. For operations.

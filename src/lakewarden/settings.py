@@ -106,6 +106,7 @@ class OperationSettings(_Frozen):
         default=(), description="Acts that a second person approves first: replay.swap, backfill.swap, model.rollback, model.promote."
     )
     pin_days: float = Field(default=30, gt=0, description="How long what an operation replaces stays restorable.")
+    snapshot_days: float = Field(default=2557, gt=0, description="How long a regulatory snapshot that was replaced stays: seven years.")
     wait_seconds: float = Field(default=60, gt=0, description="How long a command waits for a running stream to carry its order out.")
     replay: ReplaySettings = Field(default=ReplaySettings(), description="How replays are cut and judged.")
     backfill: BackfillSettings = Field(default=BackfillSettings(), description="How backfills are cut and judged.")

@@ -120,6 +120,11 @@ class TableSpec:
         """The Polars schema, in column order."""
         return pl.Schema(self.columns)
 
+    @property
+    def dated_by(self) -> str | None:
+        """The date that its partitions are of; None where they are of none."""
+        return next((name for name in self.partition_by if self.columns[name] == pl.Date()), None)
+
 
 BRONZE: Final = TableSpec(
     "transactions_bronze",

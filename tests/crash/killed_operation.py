@@ -1,4 +1,5 @@
-"""Runs one operation on a lake and kills its own process right before a named step: `killed_operation.py LAKE STEP swap|undo REPLAY`.
+"""Runs one operation on a lake and kills its own process right before a named step: `killed_operation.py LAKE STEP swap|undo REPLAY`,
+or `snapshot|"snapshot undo" DATE`.
 
 With `stream` as the operation, a stream waits for orders and dies at that step of one.
 """
@@ -25,6 +26,10 @@ def main(root: str, at: str, operation: str, subject: str) -> None:
         lake.replay_swap(subject, step=step)
     elif operation == "undo":
         lake.replay_undo(subject, "killed on the way", step=step)
+    elif operation == "snapshot":
+        lake.snapshot_take(subject, step=step)
+    elif operation == "snapshot undo":
+        lake.snapshot_undo(subject, "killed on the way", step=step)
     else:
         began = Execution.__init__
         Execution.__init__ = lambda self, house, order, now, _=None: began(self, house, order, now, step)  # type: ignore[method-assign]

@@ -62,7 +62,14 @@ def test_the_choices_are_the_engines_that_there_are():
 
 def test_what_works_on_tables_has_the_option_and_what_looks_or_signs_has_not():
     steps = ("plan", "run", "validate", "swap", "undo", "clean")
-    works = {"stream", "verify", "conserve", "compact", *(f"{of} {step}" for of in ("replay", "backfill") for step in steps)}
+    works = {
+        "stream",
+        "verify",
+        "conserve",
+        "compact",
+        "snapshot take",
+        *(f"{of} {step}" for of in ("replay", "backfill") for step in steps),
+    }
     assert set(ON_AN_ENGINE) == works
 
 

@@ -154,6 +154,24 @@ def test_4_2_6_as_recorded_a_swapped_date_is_what_the_swap_made_of_it(lake, vali
     assert [one["name"] for one in mixed.data["preconditions"] if not one["ok"]] == ["alike"]
 
 
+def test_4_2_6_snapshots_of_the_dates_are_made_anew(lake, validated):
+    assert lake.snapshot_take(DAY).ok
+    old = lake.table("regulatory_snapshots").sort("seq").collect()
+    (due,) = lake.replay_swap(validated).data["due"]
+    assert (due["name"], due["from"], due["to"]) == ("snapshot", DAY, DAY)
+    assert lake.snapshot_verify(DAY).ok, "outdated, and still what was signed"
+    assert not lake.snapshot_verify(DAY).data["snapshots"][0]["current"]
+    assert due["state"] == f"lakewarden snapshot take --from {DAY} --to {DAY}"
+    (taken,) = lake.snapshot_take(first=DAY, last=DAY, reason="after the replay").data["snapshots"]
+    assert taken["replaces"] == f"snapshot-{DAY}-1"
+    new = lake.table("regulatory_snapshots").sort("seq").collect()
+    assert new["release_id"].unique().to_list() == [lake.replay_show(validated).data["plan"]["release"]]
+    lake.snapshot_undo(DAY, "the replay is taken back")
+    assert lake.replay_undo(validated, "it was only tried").data["due"] == []
+    assert lake.table("regulatory_snapshots").sort("seq").collect().equals(old)
+    assert lake.snapshot_verify(DAY).data["snapshots"][0]["current"]
+
+
 def test_4_2_6_a_second_person_approves_where_settings_ask_for_it(lake, validated, monkeypatch):
     (Path(lake.house.store.root) / "conf" / "operations.yaml").write_text('second_person: ["replay.swap"]\n')
     with pytest.raises(LakeError, match="second person"):

@@ -85,11 +85,17 @@ def test_5_2_3_reconciliation_is_named_as_due_and_conservation_holds(lake, swapp
     assert all(lake.conserve(day).ok for day in historic_dates(lake))
 
 
-def test_5_2_4_historical_snapshots_are_named_as_due(lake, swapped):
+def test_5_2_4_historical_snapshots_are_named_as_due_and_taken(lake, swapped):
     assert [one["name"] for one in swapped.data["due"]] == ["reconcile", "snapshot"]
     recorded = lake.receipt_show(swapped.data["receipt"]).data["outcome"]["document"]["due"]
     assert [one["name"] for one in recorded] == ["reconcile", "snapshot"]
-    assert lake.table("regulatory_snapshots").collect().height == 0
+    assert recorded[1]["state"] == f"lakewarden snapshot take --from {recorded[1]['from']} --to {recorded[1]['to']}"
+    taken = lake.snapshot_take(first=recorded[1]["from"], last=recorded[1]["to"], reason="historical periods")
+    assert [row["date"] for row in taken.data["snapshots"]] == historic_dates(lake)
+    rows = lake.table("regulatory_snapshots").group_by("snapshot_date").len().collect()
+    gold = lake.table("risk_scores_gold").filter(pl.col("event_date").cast(str) < LIVE_FROM).group_by("event_date").len().collect()
+    assert sorted(rows.rows()) == sorted(gold.rows())
+    assert lake.snapshot_verify().ok
 
 
 def test_5_2_5_range_model_and_deviations_are_recorded(lake, plan, swapped):

@@ -25,6 +25,7 @@ from lakewarden.cli import (
     receipts,
     references,
     releases,
+    snapshot,
     swap,
     tables,
 )
@@ -52,6 +53,7 @@ class Root(TaughtGroup):
         "conserve",
         "replay",
         "backfill",
+        "snapshot",
         "compact",
         "pins",
         "release",
@@ -69,7 +71,10 @@ app = commands(
         # An absent --help is told apart from None here, or Typer loads Pydantic to do so and the help takes twice as long.
         "default_map": {
             "help": False,
-            **{group: {"help": False} for group in ("reference", "model", "release", "replay", "backfill", "pins", "incident", "receipts")},
+            **{
+                group: {"help": False}
+                for group in ("reference", "model", "release", "replay", "backfill", "snapshot", "pins", "incident", "receipts")
+            },
         },
     },
     epilog=examples(
@@ -118,6 +123,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(releases.app, name="release")
 app.add_typer(swap.app, name="replay")
 app.add_typer(backfill.app, name="backfill")
+app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(pins.app, name="pins")
 app.add_typer(incident.app, name="incident")
 app.add_typer(receipts.app, name="receipts")

@@ -30,7 +30,7 @@ class Rows:
     """Which rows of a table go: those for which everything given holds; nothing given: none.
 
     Attributes:
-        dates: first and last `event_date`, ISO 8601.
+        dates: first and last date of the table's partitions (`event_date`; of snapshots, `snapshot_date`), ISO 8601.
         seq: first and last place in the order of arrival.
         run: the run that wrote them.
         among: the places in the order of arrival that they are among.
@@ -82,7 +82,7 @@ def sorted_out(store: Store, table: LakeTable, rows: Rows) -> Sorted:
 
 def _share(store: Store, table: LakeTable, file: DataFile, rows: Rows) -> bool | None:
     """True: all rows of a file are meant; False: some; None: not one."""
-    day = file.partition.get("event_date")
+    day = None if table.spec.dated_by is None else file.partition.get(table.spec.dated_by)
     if rows.dates is not None and (day is None or not rows.dates[0] <= day <= rows.dates[1]):
         return None
     if rows.seq is not None:

@@ -1,6 +1,6 @@
 """What follows once rows of some dates were brought in or replaced: reconciliation, and regulatory snapshots (runbook sections 4.2, 5.2).
 
-Neither has a command in this version, so nothing is run here: what is due is named, and recorded in the receipt.
+Nothing is run here: what is due is named, with the command where there is one, and recorded in the receipt.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ FOLLOW_UPS: Final = {
 }
 """By name, what is to be done."""
 
-STATE: Final = "not in this version: by hand"
+STATES: Final = {"reconcile": "not in this version: by hand", "snapshot": "lakewarden snapshot take --from {first} --to {last}"}
+"""By name, how."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class FollowUp:
 
     def to_dict(self) -> dict[str, str]:
         """JSON-ready."""
-        return {"name": self.name, "from": str(self.first), "to": str(self.last), "what": FOLLOW_UPS[self.name], "state": STATE}
+        how = STATES[self.name].format(first=self.first, last=self.last)
+        return {"name": self.name, "from": str(self.first), "to": str(self.last), "what": FOLLOW_UPS[self.name], "state": how}
 
 
 def due(first: date, last: date) -> list[FollowUp]:
