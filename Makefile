@@ -13,7 +13,7 @@ RATE ?= 1200
 EVENTS ?= 2000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit format bench soak kafka spark clean
+.PHONY: help demo test check warm unit format bench soak kafka spark clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -31,13 +31,18 @@ demo: $(READY) ## three days end to end: simulate, train, stream, prove; leaves 
 	@$(BIN)/lakewarden demo --lake $(DEMO_LAKE)
 	@printf '\nThe command is in $(BIN):  export PATH="$$PWD/$(BIN):$$PATH"\n'
 
-test: check unit ## everything that CI runs: check, then every test
+test: $(READY) ## everything that CI runs: check, then every test
+	@$(MAKE) --no-print-directory -j 2 -O check warm
+	@$(MAKE) --no-print-directory unit
 
 check: $(READY) ## format, lint, types, the one-way imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+warm: $(READY)
+	@$(BIN)/python scripts/warm.py
 
 unit: $(SPARK) ## the tests alone
 	@$(BIN)/python -m compileall -q src # once, and not in each process that a test starts where PYTHONDONTWRITEBYTECODE is set
@@ -47,7 +52,7 @@ format: $(READY) ## write the code in its usual form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## measure (ONLY="latency memory" for some), and write benchmarks/results/latest.json
+bench: $(SPARK) ## measure (ONLY="latency memory" for some), and write benchmarks/results/latest.json
 	$(BIN)/python benchmarks/run.py $(ONLY)
 
 soak: $(SPARK) ## FAULTS=200 faults, BATCHES=20000 micro-batches, EVENTS=2000000 on both engines, MINUTES=5 at RATE=1200: nothing is lost, doubled, or grows
