@@ -156,9 +156,10 @@ def test_what_lies_outside_the_lake_lies_outside_the_cluster_too():
 
 
 def test_spark_is_set_as_the_engine_asks():
-    from lakewarden.engines.spark.session import MEANING
+    from lakewarden.engines.spark.session import CODE, MEANING
 
     assert policy("prod")["spark_conf.spark.sql.session.timeZone"]["value"] == MEANING["spark.sql.session.timeZone"]
+    assert all(policy("prod")[f"spark_conf.{name}"]["value"] == value for name, value in CODE.items())
 
 
 def test_secrets_are_named_and_their_scope_is_there():

@@ -16,6 +16,10 @@ from lakewarden.errors import ConfigurationError, StorageError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+CODE: Final[Mapping[str, str]] = {"spark.sql.codegen.cache.maxEntries": "500"}
+"""Of generated code Spark remembers 100 pieces. A micro-batch with Delta's own queries has about 130 that come again, which would be
+compiled again each time, and 8 that are new with each (decision 0024)."""
+
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -38,14 +42,9 @@ LOCAL: Final[Mapping[str, str]] = {
     "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
     "spark.sql.adaptive.enabled": "false",
     "spark.scheduler.mode": "FAIR",
-    "spark.sql.codegen.cache.maxEntries": "500",
     "spark.executorEnv.POLARS_MAX_THREADS": "1",
 }
-"""For local folders and few cores: no checksum files beside ours, which others would not keep up; tasks as planned, one core each.
-
-Of generated code Spark remembers 100 pieces. A micro-batch with Delta's own queries has about 130 that come again, which would be compiled
-again each time, and 8 that are new with each.
-"""
+"""For local folders and few cores: no checksum files beside ours, which others would not keep up; tasks as planned, one core each."""
 
 PACKAGES: Final = "io.delta:delta-spark_4.1_2.13:4.4.0,org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1"
 """What Spark gets from Maven Central by itself where no jars were brought (`scripts/spark-jars.txt` pins them)."""
@@ -140,6 +139,7 @@ def local_session(
         **QUIET,
         **MEANING,
         **LOCAL,
+        **CODE,
         **({"spark.jars": ",".join(str(jar) for jar in jars)} if jars else {"spark.jars.packages": PACKAGES}),
         "spark.driver.memory": memory,
         "spark.local.dir": str(folder / "local"),
