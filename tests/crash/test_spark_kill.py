@@ -32,6 +32,9 @@ STEPS = [
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -XX:ReservedCodeCacheSize=128m"
 """For a Java process that lives for seconds; the quick compiler's code is larger."""
 
+UNCOMPILED = "--conf spark.sql.codegen.wholeStage=false --conf spark.sql.codegen.factoryMode=NO_CODEGEN pyspark-shell"
+"""Spark's own code for a few rows: run as it is, as in `tests/engines`."""
+
 PROGRAM = Path(__file__).with_name("killed_spark.py")
 SECONDS = 280
 
@@ -46,7 +49,7 @@ def spark_there() -> None:
 
 
 def stream(lake: Path, source: str, step: str, nth: int) -> subprocess.Popen[bytes]:
-    few = {"LAKEWARDEN_SPARK_CORES": "1", "LAKEWARDEN_SPARK_MEMORY": "1g", "JAVA_TOOL_OPTIONS": QUICK}
+    few = {"LAKEWARDEN_SPARK_CORES": "1", "LAKEWARDEN_SPARK_MEMORY": "1g", "JAVA_TOOL_OPTIONS": QUICK, "PYSPARK_SUBMIT_ARGS": UNCOMPILED}
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), str(lake), source, step, str(nth)], stderr=subprocess.PIPE, env={**os.environ, **few}
     )
