@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SPARK := .venv/.spark
 DEMO_LAKE ?= demo-lake
-WORKERS ?= 2
+WORKERS ?= 3
 FAULTS ?= 200
 BATCHES ?= 20000
 MINUTES ?= 5
@@ -59,6 +59,7 @@ soak: $(SPARK) ## FAULTS=200 faults, BATCHES=20000 micro-batches, EVENTS=2000000
 	$(BIN)/python benchmarks/soak_faults.py --faults $(FAULTS)
 	$(BIN)/python benchmarks/soak_batches.py --batches $(BATCHES)
 	LAKEWARDEN_KILLS=50 $(BIN)/pytest -q tests/crash/test_kill.py tests/crash/test_swap_kill.py tests/crash/test_takeover.py tests/crash/test_spark_kill.py
+	$(BIN)/pytest -q -m soak
 	$(BIN)/python benchmarks/soak_engines.py --events $(EVENTS)
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES) --rate $(RATE)
 

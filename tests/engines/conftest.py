@@ -38,10 +38,23 @@ QUICK = {
 """For tables of a few rows: no compiling for the long run, neither by Java nor by Spark, and logs read in one piece."""
 
 
+SOAK = {
+    "test_dates_verify_behind_swaps[spark]",
+    "test_dates_verify_behind_undone_swaps[spark]",
+    "test_dates_of_history_verify_and_are_conserved[spark]",
+    "test_rows_that_were_derived_count_instead_of_those_that_are_stored[spark]",
+    "test_a_state_is_carried_on_in_any_number_of_shards[1]",
+}
+"""On Spark a quarter of a minute and more each, of what others prove on the way: `make soak`."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before marks are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """PySpark leaves its sockets to the garbage collector, which would be an error here; ours are closed, as all other tests see."""
     for item in items:
         if item.path.is_relative_to(HERE):
+            if item.name in SOAK:
+                item.add_marker(pytest.mark.soak)
             item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
             item.add_marker(pytest.mark.timeout(900))  # some begin with Spark's start and a lake, and machines may be busy
 
