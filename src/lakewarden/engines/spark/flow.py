@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lakewarden.engines.spark import parcels, parts, tasks
 from lakewarden.engines.spark.columns import from_arrow
-from lakewarden.engines.spark.sending import Sent, send
+from lakewarden.engines.spark.sending import Sent, is_remote, send
 from lakewarden.engines.spark.session import check_session
 from lakewarden.flow.behaviour import HORIZON_US
 from lakewarden.tables import SILVER
@@ -95,7 +95,7 @@ class Passed:
     def close(self) -> None:
         """Let Spark forget the rows; the states are forgotten with them."""
         for frame in (self.admitted, self.recognised, self.remembered, self.concluded):
-            frame.unpersist()
+            forget(frame)
 
 
 def run(bronze: DataFrame, state: DataFrame | None, shared: Sent[parts.Shared], shards: Shards) -> Passed:
@@ -112,15 +112,33 @@ def run(bronze: DataFrame, state: DataFrame | None, shared: Sent[parts.Shared], 
     """
     check_session(bronze.sparkSession)
     count = len(shards)
-    admitted = mapped(bronze.select(*parts.ENTERING.names()), lambda some: tasks.admit(some, shared.value, count)).persist()
-    recognised = grouped(
-        _with_state(_rows(admitted), state, tasks.IDS), shards, lambda some: tasks.recognise(some, shared.value, count)
-    ).persist()
-    remembered = grouped(
-        _with_state(_rows(recognised), state, tasks.HISTORY), shards, lambda some: tasks.remember(some, shared.value, count)
-    ).persist()
-    concluded = grouped(_rows(remembered), shards, lambda some: tasks.conclude(some, shared.value, count)).persist()
+    admitted = kept(mapped(bronze.select(*parts.ENTERING.names()), lambda some: tasks.admit(some, shared.value, count)))
+    recognised = kept(
+        grouped(_with_state(_rows(admitted), state, tasks.IDS), shards, lambda some: tasks.recognise(some, shared.value, count))
+    )
+    remembered = kept(
+        grouped(_with_state(_rows(recognised), state, tasks.HISTORY), shards, lambda some: tasks.remember(some, shared.value, count))
+    )
+    concluded = kept(grouped(_rows(remembered), shards, lambda some: tasks.conclude(some, shared.value, count)))
     return Passed(admitted, recognised, remembered, concluded)
+
+
+def kept(rows: DataFrame) -> DataFrame:
+    """Rows that Spark keeps from the first time that it computes them, cut off from what they were made of, until `forget`.
+
+    Not `persist`: what that keeps is thrown away and made again when a table that it was made of is written to, as bronze is by the next
+    micro-batch.
+    """
+    return rows.localCheckpoint(eager=False)
+
+
+def forget(rows: DataFrame) -> None:
+    """Let Spark drop what it keeps of a checkpoint now. Else it stays until Python and then Java happen to collect.
+
+    Over Connect the server sees to it.
+    """
+    if not is_remote(rows.sparkSession):
+        rows._jdf.queryExecution().logical().rdd().unpersist(False)
 
 
 PARTS_IN_ORDER: Final = ("admitted", "recognised", "remembered", "concluded")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakewarden.engines.spark.sending import is_remote
+from lakewarden.engines.spark.flow import forget
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,17 +51,11 @@ class SparkState:
         return self.frame is None or release.settings.dedup_horizon_hours <= self._horizon_hours
 
     def move_on(self, passed: Passed, horizon_hours: int) -> None:
-        """Be the state behind events that have passed. Cut off from how it came about: else each would drag all before it along."""
+        """Be the state behind events that have passed. Cut off from how it came about: else each would drag all before it along.
+
+        The one before is let go of at once: a stream has one a micro-batch.
+        """
         before, self.frame = self.frame, passed.states.localCheckpoint(eager=True)
         self._horizon_hours = horizon_hours
         if before is not None:
-            _forget(before)
-
-
-def _forget(state: DataFrame) -> None:
-    """Let Spark drop a checkpoint now. Else it stays until Python and then Java happen to collect, and a stream has one a micro-batch.
-
-    Over Connect the server sees to it.
-    """
-    if not is_remote(state.sparkSession):
-        state._jdf.queryExecution().logical().rdd().unpersist(False)
+            forget(before)
