@@ -43,7 +43,7 @@ def circumstances() -> dict[str, str]:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
     )
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    installed = {found.name: found.version for found in distributions()}
+    installed = {found.name.replace("_", "-"): found.version for found in distributions()}
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} cores ({model or platform.processor()}), {memory_gb:.0f} GB, Python {platform.python_version()}",

@@ -145,7 +145,8 @@ class Snapshots(Swaps):
             if history or one.state == book.STANDS
         ]
         due = [{"date": str(day), "why": reason} for day, reason in sorted(why.items())]
-        return standing.Report({"rows": len(rows), "snapshots": rows, "due": due, "next": "lakewarden snapshot take" if due else None})
+        wanted = any(reason != book.GONE for reason in why.values())  # what has no rows any more can only be taken back
+        return standing.Report({"rows": len(rows), "snapshots": rows, "due": due, "next": "lakewarden snapshot take" if wanted else None})
 
     def snapshot_verify(self, day: date | str | None = None, on_progress: OnProgress | None = None) -> standing.Report:
         """Prove that the rows of snapshots are those that their signed receipts tell, and that the chain of receipts holds.

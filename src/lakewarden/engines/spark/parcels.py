@@ -24,7 +24,7 @@ ARROW: Final = pa.schema([("kind", pa.string()), ("shard", pa.int32()), ("rows",
 
 LARGEST_BYTES: Final = 4 << 20
 """Of a parcel, about; what is larger travels in several. Java copies a row whole, again and again, into arrays of up to twice its length:
-with parcels of 60 MB a heap of 1 GB was too small for what one of 250 MB holds."""
+with a shard's state of some 30 MB in one, a heap of 1 GB was too small (decision 0024)."""
 
 _COMPRESSED: Final = 4
 """How many times smaller frames become, about."""

@@ -22,7 +22,7 @@ UNDO: Final = "snapshot.undo"
 KINDS: Final = (TAKE, UNDO)
 
 STANDS, REPLACED, TAKEN_BACK = "stands", "replaced", "taken back"
-GONE: Final = "its rows are gone"
+GONE: Final = "its rows are gone: lakewarden snapshot undo"
 
 
 @dataclass(frozen=True)

@@ -70,21 +70,9 @@ def order_take(
         "replaces": None if present is None else present.id,
         "conservation": {"point": statement.point, "counts": statement.counts, "equations": len(statement.checks)},
     }
-    return _placed(
-        house,
-        Order(
-            number=newest + 1,
-            kind=book.TAKE,
-            subject=day.isoformat(),
-            act=f"take {snapshot_id} {newest + 1}",
-            who=author.actor,
-            host=author.host,
-            time=now.isoformat(),
-            changes={SNAPSHOTS.name: Change(_of(day), tuple(written))},
-            pin_days=settings.snapshot_days,
-            receipt=_said(reason, incident, {"date": day.isoformat()}, outcome, figures),
-        ),
-    )
+    said = _said(reason, incident, {"date": day.isoformat()}, outcome, figures)
+    act = f"take {snapshot_id} {newest + 1}"
+    return _given(house, newest + 1, book.TAKE, day, act, tuple(written), author, settings, now, said)
 
 
 def order_undo(
@@ -101,26 +89,9 @@ def order_undo(
         raise LakeError(f"There is no snapshot of {day}.", state="nothing was changed", next="lakewarden snapshot list")
     back = _replaced(house, present)
     outcome = {"taken_back": present.id, "restored": present.figures["replaces"]}
-    return _placed(
-        house,
-        Order(
-            number=newest + 1,
-            kind=book.UNDO,
-            subject=day.isoformat(),
-            act=f"undo {present.order.act}",
-            who=author.actor,
-            host=author.host,
-            time=now.isoformat(),
-            changes={SNAPSHOTS.name: Change(_of(day), back)},
-            undoes=present.order.number,
-            pin_days=settings.snapshot_days,
-            receipt=_said(reason, incident, {"undoes": present.order.act, "order": present.order.number}, outcome, present.figures),
-        ),
-    )
-
-
-def _of(day: date) -> Rows:
-    return Rows(dates=(day.isoformat(), day.isoformat()))
+    said = _said(reason, incident, {"undoes": present.order.act, "order": present.order.number}, outcome, present.figures)
+    act, undoes = f"undo {present.order.act}", present.order.number
+    return _given(house, newest + 1, book.UNDO, day, act, back, author, settings, now, said, undoes)
 
 
 def _written(house: Lakehouse, piece: pl.DataFrame, snapshot_id: str, batch: int, order: int) -> DataFile:
@@ -160,6 +131,32 @@ def _said(
     }
 
 
-def _placed(house: Lakehouse, order: Order) -> Order:
+def _given(
+    house: Lakehouse,
+    number: int,
+    kind: str,
+    day: date,
+    act: str,
+    incoming: tuple[DataFile, ...],
+    author: Author,
+    settings: OperationSettings,
+    now: datetime,
+    said: Mapping[str, Any],
+    undoes: int | None = None,
+) -> Order:
+    """Give the order that exchanges a date's snapshot."""
+    order = Order(
+        number=number,
+        kind=kind,
+        subject=day.isoformat(),
+        act=act,
+        who=author.actor,
+        host=author.host,
+        time=now.isoformat(),
+        changes={SNAPSHOTS.name: Change(Rows(dates=(day.isoformat(), day.isoformat())), incoming)},
+        undoes=undoes,
+        pin_days=settings.snapshot_days,
+        receipt=said,
+    )
     orders.place(house.store, order)
     return order
