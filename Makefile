@@ -61,6 +61,7 @@ soak: $(SPARK) ## FAULTS=200 faults, BATCHES=20000 micro-batches, EVENTS=2000000
 	LAKEWARDEN_KILLS=50 $(BIN)/pytest -q tests/crash/test_kill.py tests/crash/test_swap_kill.py tests/crash/test_takeover.py tests/crash/test_spark_kill.py
 	$(BIN)/pytest -q -m soak
 	$(BIN)/python benchmarks/soak_engines.py --events $(EVENTS)
+	$(BIN)/python benchmarks/soak_engines.py --handbook
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES) --rate $(RATE)
 
 kafka: $(READY) ## a Kafka broker with the topic transactions-stream, on KAFKA_PORT=9092, until Ctrl-C

@@ -1,6 +1,7 @@
 """Both engines over the same events, each into a lake of its own: the same rows in every table, by hash, and each verifies the other's.
 
-python benchmarks/soak_engines.py --events 2000000    # ends with 1 where a row differs
+python benchmarks/soak_engines.py --events 2000000    # of a simulated bank with every fault; ends with 1 where a row differs
+python benchmarks/soak_engines.py --handbook          # the Fraud Detection Handbook's transactions, which LAKEWARDEN_DATA has
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from lakewarden.audit.verification import compare
 from lakewarden.engines.spark.session import session
 from lakewarden.tables import BRONZE, DERIVED
 
+HERE = Path(__file__).resolve().parent
+HANDBOOK = Path(os.environ.get("LAKEWARDEN_DATA", HERE.parents[1] / "shared" / "data")) / "handbook.parquet"
+MAPPING = HERE.parent / "examples" / "handbook.yaml"
 OTHER = {"embedded": "spark", "spark": "embedded"}
 COMPARED = [spec for spec in (BRONZE, *DERIVED) if spec.per_event]
 
@@ -29,26 +33,35 @@ def main() -> int:
     top = argparse.ArgumentParser(prog="soak_engines.py", description=__doc__)
     top.add_argument("--events", type=int, default=2_000_000)
     top.add_argument("--batch-rows", type=int, default=250_000)
+    top.add_argument("--handbook", action="store_true")
     given = top.parse_args()
+    if given.handbook and not HANDBOOK.is_file():
+        print(f"skipped: the Handbook's transactions aren't here: {HANDBOOK}")
+        return 0
     with tempfile.TemporaryDirectory(prefix="lakewarden-engines-") as folder:
         scratch = Path(folder)
-        lakewarden.simulate(
-            scratch / "sim", seed=23, days=2, customers=max(100, given.events // 40), events_per_day=given.events // 2, faults="all"
-        )
+        source, mapping = (HANDBOOK, MAPPING) if given.handbook else (simulated(scratch / "sim", given.events), None)
         os.environ.setdefault("LAKEWARDEN_SPARK_MEMORY", "3g")
         with session():
-            lakes = {engine: streamed(scratch, engine, given.batch_rows) for engine in OTHER}
+            lakes = {engine: streamed(scratch, engine, source, mapping, given.batch_rows) for engine in OTHER}
             wrong = compared(lakes) + sum(proved(scratch, engine, lake) for engine, lake in lakes.items())
     print("ok" if not wrong else f"NOT ok: {wrong} differences")
     return 1 if wrong else 0
 
 
-def streamed(scratch: Path, engine: str, batch_rows: int) -> lakewarden.Lake:
+def simulated(out: Path, events: int) -> Path:
+    """Two days of a bank with every fault."""
+    lakewarden.simulate(out, seed=23, days=2, customers=max(100, events // 40), events_per_day=events // 2, faults="all")
+    return out
+
+
+def streamed(scratch: Path, engine: str, source: Path, mapping: Path | None, batch_rows: int) -> lakewarden.Lake:
     """A lake of one engine, opened on the embedded one."""
     lake = lakewarden.init(scratch / engine)
-    lake.reference_import(scratch / "sim" / "reference")
+    if (source / "reference").is_dir():
+        lake.reference_import(source / "reference")
     started = time.monotonic()
-    told = lakewarden.open(scratch / engine, engine=engine).stream(scratch / "sim", once=True, batch_rows=batch_rows)
+    told = lakewarden.open(scratch / engine, engine=engine).stream(source, once=True, mapping=mapping, batch_rows=batch_rows)
     print(f"{engine}: {told.rows:,} events in {time.monotonic() - started:,.0f} s", flush=True)
     return lake
 
