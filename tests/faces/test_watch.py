@@ -126,6 +126,7 @@ def test_on_a_terminal_it_is_drawn_and_leaves_with_0(lake: Path, events: Path):
     try:
         while b"dead letters" not in drawn and time.monotonic() < deadline:
             drawn += said(main)
+        assert b"dead letters" in drawn
         process.send_signal(signal.SIGINT)
         while process.poll() is None and time.monotonic() < deadline:
             drawn += said(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -22,10 +23,14 @@ class GracefulStop:
         self.event = threading.Event()
         self._say = say
         self._before: dict[int, object] = {}
+        self._signals: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._asked_for = False
+        self._setter = threading.Thread(target=self._set, name="stop", daemon=True)
 
     def __enter__(self) -> Self:
         import polars  # noqa: F401  # hooks SIGINT when imported, to break off what it computes: our handlers must come after it
 
+        self._setter.start()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._asked)
         return self
@@ -33,10 +38,18 @@ class GracefulStop:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
+        self._signals.put(None)
+        self._setter.join()
+
+    def _set(self) -> None:
+        """In a thread of its own: the signal may have come while its thread held the lock of the event, and would wait for itself."""
+        if self._signals.get() is not None:
+            self.event.set()
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
-        if self.event.is_set():
+        if self._asked_for or self.event.is_set():
             raise KeyboardInterrupt
-        self.event.set()
+        self._asked_for = True
+        self._signals.put(number)  # which takes no lock (`queue.SimpleQueue`, "reentrant")
         if self._say:
             os.write(2, _ASKED)

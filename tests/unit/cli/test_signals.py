@@ -23,6 +23,14 @@ def test_the_first_signal_asks_and_the_second_forces(number: signal.Signals, cap
     assert "Stopping after the piece of work at hand" in capfd.readouterr().err
 
 
+def test_a_signal_may_come_at_any_moment():
+    """Also while the thread that it interrupts is about to wait for the event, and holds its lock."""
+    with GracefulStop(say=False) as stop:
+        with stop.event._cond:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop.event.wait(5)
+
+
 PROGRAM = """
 import os, signal, sys, threading
 from lakewarden.cli.signals import GracefulStop
