@@ -136,6 +136,15 @@ def test_a_jobs_cluster_is_one_that_the_policy_allows(name):
                 assert rule["minValue"] <= value <= rule["maxValue"]
 
 
+@pytest.mark.parametrize("name", JOBS)
+def test_no_worker_is_taken_away_from_a_run(name):
+    """Autoscaling would: with it goes its part of the state, and the run ends (decision 0024)."""
+    for one in JOBS[name]["job_clusters"]:
+        assert "autoscale" not in one["new_cluster"]
+        assert isinstance(one["new_cluster"]["num_workers"], int)
+    assert not any(path.startswith("autoscale") for path in policy("prod"))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_policy_speaks_of_a_clusters_own_settings(target):
     known = {field.name for field in fields(ClusterSpec)} | {"cluster_type"}
