@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SPARK := .venv/.spark
 DEMO_LAKE ?= demo-lake
-WORKERS ?= 3
+WORKERS ?= 4
 FAULTS ?= 200
 BATCHES ?= 20000
 MINUTES ?= 5
@@ -32,7 +32,7 @@ demo: $(READY) ## three days end to end: simulate, train, stream, prove; leaves 
 	@printf '\nThe command is in $(BIN):  export PATH="$$PWD/$(BIN):$$PATH"\n'
 
 test: $(READY) ## everything that CI runs: check, then every test
-	@$(MAKE) --no-print-directory -j 2 -O check warm
+	@$(MAKE) --no-print-directory -j 3 -O check warm $(SPARK)
 	@$(MAKE) --no-print-directory unit
 
 check: $(READY) ## format, lint, types, the one-way imports

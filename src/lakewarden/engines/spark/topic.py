@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from confluent_kafka import KafkaException, TopicPartition
 
 from lakewarden.engines.spark.delta import address as spark_address
+from lakewarden.engines.spark.sending import is_remote
 from lakewarden.errors import ConfigurationError, SourceError
 from lakewarden.sources.kafka.connection import CONNECTION_VARIABLE
 from lakewarden.sources.kafka.consumer import TopicConsumer
@@ -179,6 +180,12 @@ class SparkTopic(KafkaSource):
 
         session = SparkSession.getActiveSession() or SparkSession._instantiatedSession
         assert session is not None, "an engine has one before a source is read"
+        if is_remote(session):
+            raise ConfigurationError(
+                f"Spark can't read {self._address.uri} over Spark Connect: micro-batches would be handed over on the server, not here.",
+                state="nothing was read",
+                next="stream on the cluster itself (deploy/databricks), or with --engine embedded; all other sources and commands work so",
+            )
         topic = self._address.topic
         offsets = {topic: {str(partition): offset for partition, offset in self._next.items()}}
         events = (
