@@ -49,7 +49,15 @@ def spark_there() -> None:
 
 
 def stream(lake: Path, source: str, step: str, nth: int) -> subprocess.Popen[bytes]:
-    few = {"LAKEWARDEN_SPARK_CORES": "1", "LAKEWARDEN_SPARK_MEMORY": "1g", "JAVA_TOOL_OPTIONS": QUICK, "PYSPARK_SUBMIT_ARGS": UNCOMPILED}
+    left = lake.with_name("left")  # what the killed couldn't clear away
+    left.mkdir(exist_ok=True)
+    few = {
+        "TMPDIR": str(left),
+        "LAKEWARDEN_SPARK_CORES": "1",
+        "LAKEWARDEN_SPARK_MEMORY": "1g",
+        "JAVA_TOOL_OPTIONS": QUICK,
+        "PYSPARK_SUBMIT_ARGS": UNCOMPILED,
+    }
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), str(lake), source, step, str(nth)], stderr=subprocess.PIPE, env={**os.environ, **few}
     )
