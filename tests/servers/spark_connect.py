@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,14 @@ SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
 @contextmanager
-def spark_connect(jars: Sequence[Path], folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
+def spark_connect(jars: Sequence[Path], folder: Path, settings: Mapping[str, str], python: str = sys.executable) -> Iterator[str]:
     """Gives the server's address, as `SPARK_REMOTE` names it.
 
     Args:
         jars: what Spark needs beyond its own.
         folder: for its log, and whatever it leaves.
         settings: Spark's own; Delta's among them.
+        python: that of the workers.
     """
     import pyspark
 
@@ -32,7 +34,9 @@ def spark_connect(jars: Sequence[Path], folder: Path, settings: Mapping[str, str
     command = [*submit, *(word for name, value in asked.items() for word in ("--conf", f"{name}={value}")), "spark-internal"]
     log = folder / "connect.log"
     with log.open("wb") as out:
-        server = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"})
+        workers = {"PYSPARK_PYTHON": python, "SPARK_LOCAL_IP": "127.0.0.1"}
+        mine = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+        server = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, env={**mine, **workers})
         try:
             wait(port, server, log)
             yield f"sc://127.0.0.1:{port}"

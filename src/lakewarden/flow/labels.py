@@ -88,8 +88,10 @@ class LabelIndex:
 
 def _spells(labels: pl.DataFrame) -> pl.DataFrame:
     """One row for each time that a transaction counted as fraud: `event`, `known`, `cleared` in microseconds."""
+    placed = labels.drop_nulls(["transaction_id", "event_time", "known_time"])
+    frauds = placed.filter("is_fraud").select("transaction_id").unique()
     verdicts = (
-        labels.drop_nulls(["transaction_id", "event_time", "known_time"])
+        placed.join(frauds, on="transaction_id", how="semi")  # most labels clear what nobody took for a fraud
         .sort("transaction_id", "label_seq")
         .select(
             "transaction_id",

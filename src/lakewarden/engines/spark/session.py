@@ -57,6 +57,9 @@ LOG: Final = "spark.log"
 OUT_OF_MEMORY: Final = 52
 """The exit code of Spark's Java process that had no memory left."""
 
+ABSENT: Final = "No module named 'lakewarden'"
+"""What a worker says without it."""
+
 CONNECT_PORT: Final = 15002
 CONNECT_SECONDS: Final = 10
 
@@ -89,7 +92,16 @@ def session() -> Iterator[SparkSession]:
         there = _given_session()
     if there is not None:
         check_session(there)
-        yield there
+        try:
+            yield there
+        except Exception as error:
+            if ABSENT in str(error):
+                raise ConfigurationError(
+                    "Lakewarden isn't installed where Spark's workers run.",
+                    state="what was committed stands, and what was begun is finished by the next start",
+                    next="install the version there that is here (lakewarden --version), and run the command again",
+                ) from error
+            raise
         return
     with tempfile.TemporaryDirectory(prefix="lakewarden-spark-") as folder:
         memory = os.environ.get(MEMORY) or "2g"
