@@ -158,8 +158,7 @@ def run(scratch: Path, events: int = 200_000) -> list[Row]:
     one("spark batch, one core", "spark", str(simulation), 1)
     with Broker(scratch / "spark-broker", partitions=PARTITIONS) as broker:
         broker.create_topic("few", PARTITIONS)
-        few = list(kafka.lines(simulation))[: 8 * MICRO_BATCH]
-        kafka.produce(f"127.0.0.1:{broker.port}", "few", few)
+        kafka.produce(f"127.0.0.1:{broker.port}", "few", list(kafka.lines(simulation)))
         for name, way in (("embedded stream", "embedded"), ("spark stream", "spark"), ("by hand stream", "by hand")):
             one(name, way, broker.uri("few"))
     return rows_of(told)
