@@ -29,9 +29,11 @@ STEPS = [
 ]
 """Of a recovery with the micro-batch that was begun, and of the next one."""
 
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -XX:ReservedCodeCacheSize=128m"
-QUICK += " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
-"""For a Java process that lives for seconds: the quick compiler, whose code is larger. The jars' hashes are pinned: they are sound."""
+QUICK = (
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -XX:ReservedCodeCacheSize=128m "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+)
+"""For a Java process that lives for seconds: the quick compiler, whose code is larger. That jars are sound, their pinned hashes say."""
 
 UNCOMPILED = "--conf spark.sql.codegen.wholeStage=false --conf spark.sql.codegen.factoryMode=NO_CODEGEN pyspark-shell"
 """Spark's own code for a few rows: run as it is, as in `tests/engines`."""
