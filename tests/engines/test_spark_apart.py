@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lakewarden.engines.spark.given import told
 from lakewarden.engines.spark.session import check_session, local_session
 from lakewarden.errors import ConfigurationError
 
@@ -30,6 +31,13 @@ def test_a_session_of_another_time_zone_is_refused():
     session = SimpleNamespace(conf={"spark.sql.session.timeZone": "Europe/Berlin"})
     with pytest.raises(ConfigurationError, match="time zone is Europe/Berlin"):
         check_session(session)
+
+
+def test_workers_without_this_package_are_told_of_in_words():
+    with pytest.raises(ConfigurationError, match="isn't installed where Spark's workers run"), told():
+        raise RuntimeError("in a worker: ModuleNotFoundError: No module named 'lakewarden'")
+    with pytest.raises(RuntimeError, match="something else"), told():
+        raise RuntimeError("something else")
 
 
 JAVA_IS_KILLED = """

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from lakewarden.engines.spark.given import given, told
 from lakewarden.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
@@ -57,12 +56,6 @@ LOG: Final = "spark.log"
 OUT_OF_MEMORY: Final = 52
 """The exit code of Spark's Java process that had no memory left."""
 
-ABSENT: Final = "No module named 'lakewarden'"
-"""What a worker says without it."""
-
-CONNECT_PORT: Final = 15002
-CONNECT_SECONDS: Final = 10
-
 JARS: Final = "LAKEWARDEN_SPARK_JARS"
 MEMORY: Final = "LAKEWARDEN_SPARK_MEMORY"
 CORES: Final = "LAKEWARDEN_SPARK_CORES"
@@ -84,24 +77,13 @@ def session() -> Iterator[SparkSession]:
         ConfigurationError: PySpark isn't installed, there is no Java, or the session would change values on their way.
     """
     try:
-        from pyspark.sql import SparkSession
+        there = given()
     except ModuleNotFoundError:
         raise NOT_INSTALLED from None
-    there = SparkSession.getActiveSession() or SparkSession._instantiatedSession  # the first is that of the thread
-    if there is None and (os.environ.get("DATABRICKS_RUNTIME_VERSION") or os.environ.get("SPARK_REMOTE")):
-        there = _given_session()
     if there is not None:
         check_session(there)
-        try:
+        with told():
             yield there
-        except Exception as error:
-            if ABSENT in str(error):
-                raise ConfigurationError(
-                    "Lakewarden isn't installed where Spark's workers run.",
-                    state="what was committed stands, and what was begun is finished by the next start",
-                    next="install the version there that is here (lakewarden --version), and run the command again",
-                ) from error
-            raise
         return
     with tempfile.TemporaryDirectory(prefix="lakewarden-spark-") as folder:
         memory = os.environ.get(MEMORY) or "2g"
@@ -120,29 +102,6 @@ def session() -> Iterator[SparkSession]:
             ) from error
         finally:
             stop(made)
-
-
-def _given_session() -> SparkSession:
-    """The session of the cluster that this process runs on, or that `SPARK_REMOTE` names."""
-    from pyspark.sql import SparkSession
-
-    remote = os.environ.get("SPARK_REMOTE", "")
-    named = urlsplit(remote)
-    try:
-        if named.scheme == "sc" and named.hostname is not None:  # asked first: the client would try again for minutes
-            socket.create_connection((named.hostname, named.port or CONNECT_PORT), timeout=CONNECT_SECONDS).close()
-        there = SparkSession.builder.getOrCreate()
-        there.conf.set("spark.sql.session.timeZone", "UTC")
-    except Exception as error:
-        if not remote:
-            raise
-        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ConfigurationError(
-            f"Spark Connect at {remote.partition(';')[0]} can't be used: {said[:300]}",  # behind a ; there may be a token
-            state="nothing was changed",
-            next="look whether the server runs (sc://HOST:15002), or unset SPARK_REMOTE for a session on this machine",
-        ) from error
-    return there
 
 
 def jars() -> list[Path]:
