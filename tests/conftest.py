@@ -18,10 +18,6 @@ pytest_plugins = ["servers.azurite", "servers.kafka", "servers.postgres"]
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="lakewarden-state-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
-# Test processes share two cores, and threads without work look for some all the time: a tenth of the processor's time went there. What
-# threads could change, `tests/properties/test_threads.py` looks for with four.
-os.environ.setdefault("POLARS_MAX_THREADS", "1")
-
 CRASH = Path(__file__).with_name("crash")
 WEIGHTS = {"test_spark_kill.py": 20}
 """Of tests that take as long as so many others there."""
