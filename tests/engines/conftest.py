@@ -75,16 +75,21 @@ def _collect() -> None:
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One session for all tests of a process, on two cores; operations on Spark use it and leave it alone."""
+def jars() -> list[Path]:
+    """Those that Spark needs beyond its own; a test is skipped, with the reason, where Spark can't be had."""
     pytest.importorskip("pyspark", reason="PySpark isn't installed here: make spark")
-    from lakewarden.engines.spark.session import local_session, stop
-
     try:
         find_java(what="Spark")
-        jars = spark_jars()
+        return spark_jars()
     except UnavailableError as error:
         pytest.skip(str(error).replace("\n", " "))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory, jars: list[Path]) -> Iterator[Any]:
+    """One session for all tests of a process, on two cores; operations on Spark use it and leave it alone."""
+    from lakewarden.engines.spark.session import local_session, stop
+
     with pytest.MonkeyPatch.context() as patched:
         # so that Spark's workers find `makers`, which tests ask them to run
         patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])))

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kafka_jars import UnavailableError, find_java
-from spark_jars import spark_jars
 
 import lakewarden
 from makers.rows import assert_same_lake
@@ -22,16 +20,10 @@ from .conftest import DAYS, QUICK
 
 
 @pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def remote(tmp_path_factory: pytest.TempPathFactory, jars: list[Path]) -> Iterator[str]:
     """The address of a server."""
-    pytest.importorskip("pyspark", reason="PySpark isn't installed here: make spark")
     from lakewarden.engines.spark.session import CODE, LOCAL, MEANING
 
-    try:
-        find_java(what="Spark")
-        jars = spark_jars()
-    except UnavailableError as error:
-        pytest.skip(str(error).replace("\n", " "))
     settings = {**MEANING, **LOCAL, **CODE, **QUICK, "spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}
     with spark_connect(jars, tmp_path_factory.mktemp("connect"), {**settings, "spark.ui.enabled": "false"}) as address:
         yield address

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 import pyarrow as pa
 
@@ -13,7 +11,7 @@ from lakewarden.engines.spark import parcels
 def test_what_is_kept_is_computed_once(spark, tmp_path):
     from lakewarden.engines.spark.flow import forget, kept, mapped
 
-    table, calls = f"file://{tmp_path / 'table'}", Path(tmp_path / "calls")
+    table, calls = f"file://{tmp_path / 'table'}", tmp_path / "calls"
     spark.range(10).coalesce(1).write.format("delta").save(table)
 
     def counted(some: pa.Table) -> pa.Table:

@@ -25,6 +25,13 @@ ABSENT: Final = "No module named 'lakewarden'"
 """What a worker says without it."""
 
 
+def present() -> SparkSession | None:
+    """The session that this process has; one of Spark Connect is known to the thread alone that made it."""
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession() or SparkSession._instantiatedSession  # the first is that of the thread
+
+
 def given() -> SparkSession | None:
     """The session that there is; None where this process has to start one.
 
@@ -34,7 +41,7 @@ def given() -> SparkSession | None:
     """
     from pyspark.sql import SparkSession
 
-    there = SparkSession.getActiveSession() or SparkSession._instantiatedSession  # the first is that of the thread
+    there = present()
     remote = os.environ.get(REMOTE, "")
     if there is not None or not (remote or os.environ.get("DATABRICKS_RUNTIME_VERSION")):
         return there
@@ -58,7 +65,7 @@ def given() -> SparkSession | None:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Says in words what goes wrong only where somebody else's session has its workers.
+    """Says in words what goes wrong in the workers' surroundings.
 
     Raises:
         ConfigurationError: they don't have this package.

@@ -89,7 +89,8 @@ def session() -> Iterator[SparkSession]:
         memory = os.environ.get(MEMORY) or "2g"
         made = local_session(jars(), Path(folder), cores=int(os.environ.get(CORES) or os.cpu_count() or 2), memory=memory)
         try:
-            yield made
+            with told():
+                yield made
         except Exception as error:
             code = _ended(made, error)
             if code is None:

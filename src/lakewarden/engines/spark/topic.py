@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from confluent_kafka import KafkaException, TopicPartition
 
 from lakewarden.engines.spark.delta import address as spark_address
+from lakewarden.engines.spark.given import present
 from lakewarden.engines.spark.sending import is_remote
 from lakewarden.errors import ConfigurationError, SourceError
 from lakewarden.sources.kafka.connection import CONNECTION_VARIABLE
@@ -176,10 +177,8 @@ class SparkTopic(KafkaSource):
             self._taken[self._name][partition] = offset
 
     def _begin_query(self, max_rows: int) -> None:
-        from pyspark.sql import SparkSession
-
-        session = SparkSession.getActiveSession() or SparkSession._instantiatedSession
-        if session is None or is_remote(session):  # one of Spark Connect is known to its own thread alone
+        session = present()
+        if session is None or is_remote(session):  # an engine has one: none is one of Spark Connect, of another thread
             raise ConfigurationError(
                 f"Spark can't read {self._address.uri} over Spark Connect: micro-batches would be handed over on the server, not here.",
                 state="nothing was read",
